@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use catalog::files::entries;
 use catalog::workspace::cargo;
 
-use crate::{build, root};
+use crate::{Ran, build, root};
 
 /// What a check must say of a file or an example of the fixture.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ impl Fixture {
         let from = root().join("tests/fixture");
         let folders = paths_in(&from).into_iter().filter(|it| it.contains('/'));
         let files = folders.map(|path| (path.clone(), read(&from.join(path))));
-        let entries = read(&from.join("examples.txt"));
+        let entries = base("examples.txt");
         let fixture = Self::of(tmp, "fixture", &entries, files.collect());
         fixture.lay();
         fixture
@@ -107,48 +107,43 @@ impl Fixture {
         *text = text.replace(from, to);
     }
 
-    /// Takes over files of the project. Returns what the examples are made of.
-    fn take_files(&mut self) -> [String; 5] {
+    /// Adds a file.
+    fn add(&mut self, path: impl Into<String>, text: String) {
+        self.files.insert(path.into(), text);
+    }
+
+    /// Takes over files of the project, and reads the description.
+    fn describe(&mut self, entries: &str) {
         for path in ["Cargo.lock", "tools/python/run_twin.py"] {
-            self.files.insert(path.to_owned(), read(&root().join(path)));
+            self.add(path, read(&root().join(path)));
         }
+        self.add("Cargo.toml", base("Cargo.toml"));
+        self.add("tools/python/requirements.txt", String::new());
         let path = "docs/asyncio-api.tsv";
         let names = read(&root().join(path));
         // The last column leads to examples, which are not here.
         let rows = names.lines().filter_map(|row| row.rsplit_once('\t'));
-        let rows = rows.map(|(row, _)| format!("{row}\n")).collect();
-        self.files.insert(path.to_owned(), rows);
-        self.files
-            .insert("tools/python/requirements.txt".to_owned(), String::new());
-        let from = |name| read(&root().join("tests/fixture").join(name));
-        self.files
-            .insert("Cargo.toml".to_owned(), from("Cargo.toml"));
-        let base = [
-            "good.rs",
-            "good.py",
-            "good.txt",
-            "compile_fail.rs",
-            "section.toml",
-        ];
-        base.map(from)
-    }
-
-    /// Reads the description.
-    fn describe(&mut self, entries: &str) {
-        let base = self.take_files();
-        let mut sections: BTreeMap<String, String> = BTreeMap::new();
+        self.add(path, rows.map(|(row, _)| format!("{row}\n")).collect());
+        let mut sections: BTreeMap<&str, String> = BTreeMap::new();
         for entry in entries.split("\n[").skip(1) {
             let (name, text) = entry.split_once(']').expect("the entry's name");
-            let text = self.expect(name, text);
+            let expected = text.lines().filter_map(|line| line.strip_prefix("! "));
+            for (checks, text) in expected.filter_map(|line| line.split_once(": ")) {
+                let expected = checks.split(' ').map(|check| Expected {
+                    subject: name.to_owned(),
+                    check: check.to_owned(),
+                    text: text.to_owned(),
+                });
+                self.expected.extend(expected);
+            }
             match name.split('/').collect::<Vec<_>>()[..] {
                 [section, example] if !name.contains('.') => {
-                    let mods = sections.entry(section.to_owned()).or_default();
+                    let mods = sections.entry(section).or_default();
                     *mods += &format!("mod {example};\n");
-                    self.add_example(section, example, &text, &base);
+                    self.add_example(section, example, text);
                 }
                 _ if name.contains("/compile-fail/") => {
-                    let program = change(name, &base[3], &text, "");
-                    self.files.insert(name.to_owned(), program);
+                    self.add(name, change(name, "compile_fail.rs", text, ""));
                 }
                 _ if name.contains('.') => {
                     self.files.entry(name.to_owned()).or_default();
@@ -156,91 +151,49 @@ impl Fixture {
                 _ => {}
             }
         }
-        // TOML takes a backslash for an escape.
-        let tools = root()
-            .join("tools")
-            .display()
-            .to_string()
-            .replace('\\', "/");
-        for (section, mut mods) in sections {
-            let dir = format!("crates/{section}");
-            for (folder, line) in [("demos", "mod demos;"), ("tests", TESTS)] {
-                if self
-                    .files
-                    .contains_key(&format!("{dir}/src/{folder}/mod.rs"))
-                {
-                    mods += &format!("\n{line}\n");
-                }
-            }
-            let main = format!("{MAIN}\n{mods}\nharness::section!();\n");
-            self.files.insert(format!("{dir}/src/main.rs"), main);
-            let manifest = base[4]
-                .replace("SECTION", &section)
-                .replace("TOOLS", &tools);
-            self.files.insert(format!("{dir}/Cargo.toml"), manifest);
+        for (section, mods) in sections {
+            self.add_section(section, mods);
         }
     }
 
-    /// Takes what is expected of an entry, and returns the rest of it.
-    fn expect(&mut self, subject: &str, entry: &str) -> String {
-        let mut rest = String::new();
-        for line in entry.lines() {
-            match line.split_once(": ") {
-                Some((checks, text))
-                    if checks.split(' ').all(|it| CHECKS.contains(&it)) =>
-                {
-                    self.expected
-                        .extend(checks.split(' ').map(|check| Expected {
-                            subject: subject.to_owned(),
-                            check: check.to_owned(),
-                            text: text.to_owned(),
-                        }));
-                }
-                _ => rest += &format!("{line}\n"),
-            }
-        }
-        rest
-    }
-
-    fn add_example(
-        &mut self,
-        section: &str,
-        name: &str,
-        entry: &str,
-        base: &[String; 5],
-    ) {
-        let [program, twin, golden, ..] = base;
-        let has = |line: &str| entry.lines().any(|it| it == line);
-        let (mut directives, mut last) = (String::from(DIRECTIVE), String::new());
-        for line in entry
-            .lines()
-            .filter_map(|line| line.strip_prefix("header: "))
-        {
-            match line.starts_with("differs:") {
-                true => directives += &format!("//! {line}\n"),
-                false => last += &format!("//@ {line}\n"),
-            }
-        }
-        let gap = if last.is_empty() { "" } else { "\n" };
-        let program = change(name, program, entry, "").replace(DIRECTIVE, &directives);
-        let program = format!("{program}{gap}{last}");
+    fn add_section(&mut self, section: &str, mut mods: String) {
         let dir = format!("crates/{section}");
-        self.files.insert(format!("{dir}/src/{name}.rs"), program);
-        if !has("without: twin") {
-            let twin = change(name, twin, entry, "py");
-            self.files.insert(format!("{dir}/python/{name}.py"), twin);
+        for (folder, line) in [("demos", "mod demos;"), ("tests", TESTS)] {
+            let list = format!("{dir}/src/{folder}/mod.rs");
+            if self.files.contains_key(&list) {
+                mods += &format!("\n{line}\n");
+            }
         }
-        if directives.contains("differs:") && !has("without: python golden") {
-            self.files
-                .insert(format!("{dir}/golden/{name}.python.txt"), golden.clone());
+        let main = format!("{MAIN}\n{mods}\nharness::section!();\n");
+        self.add(format!("{dir}/src/main.rs"), main);
+        // TOML takes a backslash for an escape.
+        let root = root().display().to_string().replace('\\', "/");
+        let manifest = base("section.toml").replace("SECTION", section);
+        let manifest = manifest.replace("TOOLS", &format!("{root}/tools"));
+        self.add(format!("{dir}/Cargo.toml"), manifest);
+    }
+
+    fn add_example(&mut self, section: &str, name: &str, entry: &str) {
+        let has = |line: &str| entry.lines().any(|it| it == line);
+        let last = entry
+            .lines()
+            .filter_map(|line| line.strip_prefix("header: "));
+        let last: String = last.map(|line| format!("//@ {line}\n")).collect();
+        let gap = if last.is_empty() { "" } else { "\n" };
+        let program = change(name, "good.rs", entry, "") + gap + &last;
+        let dir = format!("crates/{section}");
+        if program.contains("differs:") && !has("without: python golden") {
+            let golden = format!("{dir}/golden/{name}.python.txt");
+            self.add(golden, base("good.txt"));
+        }
+        self.add(format!("{dir}/src/{name}.rs"), program);
+        if !has("without: twin") {
+            let twin = change(name, "good.py", entry, "py");
+            self.add(format!("{dir}/python/{name}.py"), twin);
         }
         if !has("without: golden") {
-            let mut golden = change(name, golden, entry, "golden");
-            if has("golden: crlf") {
-                golden = golden.replace('\n', "\r\n");
-            }
-            self.files
-                .insert(format!("{dir}/golden/{name}.txt"), golden);
+            let golden = change(name, "good.txt", entry, "golden");
+            self.add(format!("{dir}/golden/{name}.txt"), golden);
         }
     }
 
@@ -283,13 +236,13 @@ impl Fixture {
     /// # Panics
     ///
     /// When it cannot be started.
-    pub fn xtask(&self, words: &[&str]) -> Output {
+    #[track_caller]
+    pub fn xtask(&self, words: &[&str]) -> Ran {
         let mut command = self.command(crate::xtask());
         let is_variable = |word: &&&str| word.contains('=') && !word.starts_with('-');
         let variables = words.iter().take_while(is_variable);
         command.envs(variables.clone().filter_map(|word| word.split_once('=')));
-        command.args(&words[variables.count()..]);
-        command.output().expect("the xtask can be run")
+        Ran::of(command.args(&words[variables.count()..]))
     }
 
     /// A command that is run in this workspace.
@@ -319,26 +272,15 @@ const MAIN: &str = "#[macro_use(println)]\nextern crate harness as tokio;\n";
 
 const TESTS: &str = "#[cfg(test)]\nmod tests;";
 
-const DIRECTIVE: &str = "//! asyncio: asyncio.gather\n";
+/// A file that the others are made of.
+fn base(name: &str) -> String {
+    read(&root().join("tests/fixture").join(name))
+}
 
-const CHECKS: [&str; 11] = [
-    "files",
-    "run",
-    "spawn",
-    "real",
-    "timing",
-    "twin",
-    "twin-real",
-    "copy",
-    "compile-fail",
-    "editions",
-    "order",
-];
-
-/// Replaces in `base` what the entry's lines `KIND-` say by what its lines `KIND+` say.
-fn change(name: &str, base: &str, entry: &str, kind: &str) -> String {
+/// Replaces in a file what the entry's lines `KIND-` say by what its lines `KIND+` say.
+fn change(name: &str, file: &str, entry: &str, kind: &str) -> String {
     let (minus, plus) = (format!("{kind}- "), format!("{kind}+ "));
-    let mut text = base.to_owned();
+    let mut text = base(file);
     let mut lines = entry.lines().peekable();
     while let Some(line) = lines.next() {
         if let Some(from) = line.strip_prefix(&minus) {

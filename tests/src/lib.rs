@@ -3,7 +3,7 @@
 mod fixture;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 
 use catalog::python::Python;
@@ -25,17 +25,11 @@ pub fn root() -> PathBuf {
 ///
 /// When it does not build; cargo has then said why.
 pub fn build(mut command: Command, package: &str) -> PathBuf {
-    command.args([
-        "build",
-        "--quiet",
-        "--message-format=json",
-        "--package",
-        package,
-    ]);
-    let output = command.output().expect("cargo can be run");
-    let mut built = Built::parse(&output.stdout).expect("cargo speaks JSON");
+    command.args(["build", "--quiet", "--message-format=json", "-p", package]);
+    let ran = Ran::of(&mut command);
+    let mut built = Built::parse(ran.stdout.as_bytes()).expect("cargo speaks JSON");
     let binary = built.binaries.remove(package);
-    binary.unwrap_or_else(|| panic!("{package} does not build: {}", stderr(&output)))
+    binary.unwrap_or_else(|| panic!("{package} does not build: {}", ran.stderr))
 }
 
 /// The xtask's executable, built once.
@@ -57,14 +51,53 @@ pub fn python() -> Python {
     Python::find().expect("these tests need a Python")
 }
 
-/// What a program wrote to standard output.
-pub fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
+/// What a command has done.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code, unless a signal has ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
 }
 
-/// What a program wrote to standard error.
-pub fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+impl Ran {
+    /// Runs the command to its end.
+    ///
+    /// # Panics
+    ///
+    /// When it cannot be started.
+    #[track_caller]
+    pub fn of(command: &mut Command) -> Self {
+        let output = command.output().expect("the program is there");
+        let [stdout, stderr] = [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned());
+        let code = output.status.code();
+        Self {
+            code,
+            stdout,
+            stderr,
+        }
+    }
+
+    /// Returns all that it wrote.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// Returns what it wrote, if it ended with this exit code and wrote this text.
+    ///
+    /// # Panics
+    ///
+    /// When it did not.
+    #[track_caller]
+    pub fn says(self, code: i32, text: &str) -> String {
+        let said = self.said();
+        assert_eq!(self.code, Some(code), "{said}");
+        assert!(said.contains(text), "no `{text}` in:\n{said}");
+        said
+    }
 }
 
 /// Runs the command for a reader who has closed the pipe.
@@ -75,10 +108,8 @@ pub fn stderr(output: &Output) -> String {
 pub fn assert_quiet_in_a_closed_pipe(command: &mut Command) {
     let (reader, writer) = std::io::pipe().expect("a pipe");
     drop(reader);
-    let output = command.stdout(writer).stderr(Stdio::piped()).output();
-    let output = output.expect("it can be run");
-    assert_eq!(stderr(&output), "", "{command:?}");
-    assert_eq!(output.status.code(), Some(0), "{command:?}");
+    let ran = Ran::of(command.stdout(writer).stderr(Stdio::piped()));
+    assert_eq!((ran.code, &*ran.stderr), (Some(0), ""), "{command:?}");
 }
 
 /// Runs each command of a transcript, a line that begins with `$ `, and compares what it
@@ -90,7 +121,7 @@ pub fn assert_quiet_in_a_closed_pipe(command: &mut Command) {
 /// # Panics
 ///
 /// When something else came.
-pub fn assert_transcript(transcript: &Data, run: impl Fn(&[&str]) -> Output) {
+pub fn assert_transcript(transcript: &Data, run: impl Fn(&[&str]) -> Ran) {
     let mut came = String::new();
     for line in transcript.to_string().lines() {
         let Some(command) = line.strip_prefix("$ ") else {
@@ -101,8 +132,8 @@ pub fn assert_transcript(transcript: &Data, run: impl Fn(&[&str]) -> Output) {
             0 => part.split_whitespace().collect(),
             _ => vec![part],
         });
-        let output = run(&words.collect::<Vec<_>>());
-        let said = stdout(&output) + &stderr(&output);
+        let ran = run(&words.collect::<Vec<_>>());
+        let said = ran.said();
         // What clap says to everybody.
         let said = said
             .split("\n\nUsage: cargo xtask")
@@ -111,8 +142,8 @@ pub fn assert_transcript(transcript: &Data, run: impl Fn(&[&str]) -> Output) {
         let said = said.trim_end_matches("\n\nFor more information, try '--help'.\n");
         came += &format!("{line}\n{}", said.trim_end_matches('\n'));
         came += if came.ends_with('\n') { "" } else { "\n" };
-        if !output.status.success() {
-            came += &format!("? {}\n", output.status.code().unwrap_or(-1));
+        if ran.code != Some(0) {
+            came += &format!("? {}\n", ran.code.unwrap_or(-1));
         }
     }
     snapbox::assert_data_eq!(came, transcript.clone());

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use catalog::workspace::cargo;
-use tests::{Fixture, root, stderr, stdout};
+use tests::{Fixture, Ran, root};
 
 const TREE: &str = "
 [small/good]
@@ -45,16 +45,16 @@ fn tree() -> Fixture {
 /// What a gate says of the tree, and whether it passes.
 fn judged(tree: &Fixture, gate: &str, words: &[&str]) -> (String, bool) {
     tree.lay();
-    let output = match gate {
+    let ran = match gate {
         "cargo test" => {
             let mut command = tree.command(cargo());
             let words = words.iter().filter_map(|word| word.split_once('='));
             command.arg("test").envs(words);
-            command.env_remove("RUST_TEST_THREADS").output().unwrap()
+            Ran::of(command.env_remove("RUST_TEST_THREADS"))
         }
         _ => tree.xtask(&[words, &["check-all"]].concat()),
     };
-    (stdout(&output) + &stderr(&output), output.status.success())
+    (ran.said(), ran.code == Some(0))
 }
 
 /// Both gates refuse the tree, and say why; behind `||`, what `check-all` says instead.

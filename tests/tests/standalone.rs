@@ -4,12 +4,12 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use catalog::files::entries;
 use catalog::workspace::cargo;
 use tempfile::TempDir;
-use tests::{build, python, root, stderr, stdout};
+use tests::{Ran, build, python, root};
 
 /// A reader's machine: the program, an empty home, an empty folder to work in.
 struct Reader {
@@ -28,79 +28,75 @@ impl Reader {
         Self { dir }
     }
 
-    /// Cargo is not on the path, nor a Python.
-    fn run(&self, words: &[&str]) -> Output {
+    /// Cargo is not on the path, nor a Python, but for what calls them.
+    fn run(&self, words: &[&str]) -> Ran {
         let mut command = Command::new(self.dir.path().join("program"));
-        let command = command
-            .args(words)
-            .current_dir(self.dir.path().join("work"));
-        let temporary = self.dir.path().join("temporary");
-        let command = command.env_clear().env("TMPDIR", temporary);
-        let command = command.env("PATH", self.dir.path()).stdin(Stdio::null());
-        // The port gets its Python by name.
-        if words[0] == "port" && words[1..] != ["without"] {
+        command.args(words).stdin(Stdio::null());
+        command.current_dir(self.dir.path().join("work"));
+        if words.contains(&"--into") || words[0] == "port" && words[1] != "without" {
             command.env("PYTHON", python().program());
-            command.env("PATH", std::env::var_os("PATH").unwrap());
+        } else {
+            command.env_clear().env("PATH", self.dir.path());
         }
-        command.output().unwrap()
+        let temporary = self.dir.path().join("temporary");
+        command.env("CARGO_NET_OFFLINE", "true");
+        Ran::of(command.env("TMPDIR", temporary))
     }
 
-    fn said(&self, words: &[&str]) -> String {
-        let output = self.run(words);
-        assert!(output.status.success(), "{words:?}: {}", stderr(&output));
-        stdout(&output)
+    fn says(&self, words: &[&str], text: &str) -> String {
+        self.run(words).says(0, text)
     }
 }
 
 #[test]
 fn each_command_answers_outside_of_a_clone() {
     let reader = Reader::new();
-    let found = reader.said(&["find", "where", "is", "asyncio.gather"]);
-    assert!(found.starts_with("Python: asyncio.gather = "), "{found}");
-    assert!(found.contains("\nconcurrency/gather_results "), "{found}");
-    let found = reader.said(&["find", "Which", "channel"]);
-    assert!(found.contains("docs/chapters/05-which-one.md"), "{found}");
-    let chapter = reader.said(&["show", "docs/chapters/05-which-one.md"]);
-    assert!(chapter.starts_with("# "), "{chapter}");
-    let shown = reader.said(&["show", "generator"]);
-    assert!(
-        shown.contains("crates/iterators/python/generator.py:"),
-        "{shown}"
-    );
-    assert!(reader.said(&["guide", "3"]).contains("\n003-31 "));
-    assert!(reader.said(&["list"]).contains("\nreal-world/tcp_proxy "));
-    let found = reader.said(&["find", "--json", "T289"]);
-    assert!(
-        found.contains("\"example\":\"real-world/ttl_cache\""),
-        "{found}"
-    );
-    let listed = reader.said(&["list", "--json"]);
-    for expected in ["\"T289\"", "\"interop/cpu_bound\""] {
-        assert!(listed.contains(expected), "{expected}\n{listed}");
+    let gather = ["find", "where", "is", "asyncio.gather"];
+    for (words, said) in [
+        (&gather[..], "Python: asyncio.gather = "),
+        (&gather, "\nconcurrency/gather_results "),
+        (
+            &["find", "Which", "channel"],
+            "docs/chapters/05-which-one.md",
+        ),
+        (
+            &["find", "--json", "T289"],
+            "\"example\":\"real-world/ttl_cache\"",
+        ),
+        (&["show", "docs/chapters/05-which-one.md"], "# Which"),
+        (
+            &["show", "generator"],
+            "crates/iterators/python/generator.py:",
+        ),
+        (&["guide", "3"], "\n003-31 "),
+        (&["list"], "\nreal-world/tcp_proxy "),
+        (&["list", "--json"], "\"T289\""),
+        (&["list", "--json"], "\"interop/cpu_bound\""),
+        (&["completions", "bash"], "--into"),
+    ] {
+        reader.says(words, said);
     }
-    let completions = reader.said(&["completions", "bash"]);
-    assert!(completions.contains("--into"), "{completions}");
 
     let source =
         fs::read_to_string(root().join("crates/context-managers/src/connection_pool.rs"));
-    reader.said(&["copy", "connection_pool", "copy"]);
+    reader.says(&["copy", "connection_pool", "copy"], "cargo run");
     let copy = reader.dir.path().join("work/copy");
     let copied = fs::read_to_string(copy.join("src/main.rs"));
     // But for what only checks read.
     assert!(source.unwrap().starts_with(&copied.unwrap()));
     // The project is on the disk, the examples are in the program.
-    reader.said(&["copy", "--into", "copy", "deadlines", "--only"]);
+    reader.says(
+        &["copy", "--into", "copy", "deadlines", "--only"],
+        "use crate::",
+    );
     let main = fs::read_to_string(copy.join("src/main.rs")).unwrap();
     assert!(main.contains("\nmod deadlines;\n"), "{main}");
     assert!(copy.join("src/deadlines.rs").exists());
 
     let program = "import asyncio\nasyncio.run(asyncio.gather())\n";
     fs::write(reader.dir.path().join("work/mine.py"), program).unwrap();
-    let ported = reader.said(&["port", "mine.py"]);
-    assert!(
-        ported.contains("asyncio.gather (a few lines): mine.py:2"),
-        "{ported}"
-    );
+    let of_gather = "asyncio.gather (a few lines): mine.py:2";
+    let ported = reader.says(&["port", "mine.py"], of_gather);
     assert!(ported.contains("\n  asyncio-to-tokio show "), "{ported}");
     assert!(!ported.contains("cargo xtask"), "{ported}");
 }
@@ -123,9 +119,9 @@ fn a_wrong_call_is_told_with_exit_code_2() {
         (&["port", "no_such.py"], "there is no no_such.py"),
         (&["check-all"], "unrecognized subcommand 'check-all'"),
     ] {
-        let output = reader.run(words);
-        assert!(stderr(&output).contains(said), "{}", stderr(&output));
-        assert_eq!((output.status.code(), &*stdout(&output)), (Some(2), ""));
+        let ran = reader.run(words);
+        assert_eq!(ran.stdout, "");
+        ran.says(2, said);
     }
 }
 
@@ -134,9 +130,8 @@ fn a_wrong_call_is_told_with_exit_code_2() {
 #[test]
 fn nothing_is_left_behind_and_nothing_of_the_clone_is_in_it() {
     let reader = Reader::new();
-    reader.said(&["list"]);
     let program = root().join("crates/basics/python/hello_async.py");
-    reader.said(&["port", &program.display().to_string()]);
+    reader.says(&["port", &program.display().to_string()], "asyncio.run");
     let left = entries(reader.dir.path()).unwrap();
     let names = left.iter().filter_map(|path| path.file_name()?.to_str());
     assert_eq!(names.collect::<Vec<_>>(), ["program", "temporary", "work"]);
@@ -144,6 +139,7 @@ fn nothing_is_left_behind_and_nothing_of_the_clone_is_in_it() {
         assert_eq!(entries(&reader.dir.path().join(folder)).unwrap().len(), 0);
     }
     let root = root().display().to_string();
-    let said = reader.said(&["show", "generator"]) + &reader.said(&["find", "gather"]);
+    let said =
+        reader.says(&["show", "generator"], "") + &reader.says(&["find", "gather"], "");
     assert!(!said.contains(&root), "{said}");
 }

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use catalog::tables;
 use catalog::workspace::{Workspace, cargo};
 use snapbox::assert_data_eq;
 use tempfile::TempDir;
-use tests::{assert_quiet_in_a_closed_pipe, stderr, stdout};
+use tests::{Ran, assert_quiet_in_a_closed_pipe};
 
 fn command() -> Command {
     let mut command = Command::new(tests::python().program());
@@ -55,14 +56,11 @@ fn what_twins_print() {
     let dir = tempfile::tempdir().unwrap();
     for (options, program, expected) in twins() {
         let mut command = command();
-        command
-            .args(options.split_whitespace())
-            .arg(twin(&dir, &program));
-        let output = command.output().unwrap();
-        let code = output.status.code().filter(|code| *code != 0);
+        command.args(options.split_whitespace());
+        let ran = Ran::of(command.arg(twin(&dir, &program)));
+        let code = ran.code.filter(|code| *code != 0);
         let code = code.map_or(String::new(), |code| format!("? {code}\n"));
-        let printed = stdout(&output) + &stderr(&output) + &code;
-        assert_data_eq!(printed, expected + "\n");
+        assert_data_eq!(ran.said() + &code, expected + "\n");
     }
 }
 
@@ -76,14 +74,19 @@ fn a_closed_pipe_ends_it_quietly() {
 #[test]
 fn wrong_calls() {
     for words in [&[][..], &["no-such-file.py"], &["--fast", "x.py"]] {
-        let output = command().args(words).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{words:?}");
-        assert_eq!(stdout(&output), "");
-        assert_data_eq!(
-            stderr(&output),
-            "usage: run_twin.py [..]\n...\nrun_twin.py: error: [..]\n"
-        );
+        let ran = Ran::of(command().args(words));
+        assert_eq!((ran.code, &*ran.stdout), (Some(2), ""), "{words:?}");
+        let usage = "usage: run_twin.py [..]\n...\nrun_twin.py: error: [..]\n";
+        assert_data_eq!(ran.stderr, usage);
     }
+}
+
+/// A row of `tools/python/asyncio-all.tsv`.
+#[derive(serde::Deserialize)]
+struct PublicName {
+    name: String,
+    versions: String,
+    systems: String,
 }
 
 /// `tools/python/asyncio-all.tsv` says what this CPython says, if it is one of those that
@@ -92,34 +95,22 @@ fn wrong_calls() {
 fn the_public_names_of_asyncio() {
     let program = "import asyncio, sys; print('3.%d' % sys.version_info[1]); \
                    print(*asyncio.__all__, sep='\\n')";
-    let python = Command::new(tests::python().program())
-        .args(["-I", "-c", program])
-        .output();
-    let said = stdout(&python.unwrap());
+    let mut python = Command::new(tests::python().program());
+    let said = Ran::of(python.args(["-I", "-c", program])).stdout;
     let (version, names) = said.split_once('\n').unwrap();
     let names = names.lines().map(|name| format!("asyncio.{}", name.trim()));
     let names: BTreeSet<String> = names.collect();
-    let path = tests::root().join("tools/python/asyncio-all.tsv");
+    let path = "tools/python/asyncio-all.tsv";
     let here = if cfg!(windows) { "Windows" } else { "Unix" };
-    let (mut listed, mut is_known) = (BTreeSet::new(), false);
-    for row in fs::read_to_string(path).unwrap().lines().skip(1) {
-        let row: Vec<&str> = row.split('\t').collect();
-        let has_version = row[1].split(' ').any(|has| has == version.trim());
-        is_known |= has_version;
-        if has_version && ["all", here].contains(&row[2]) {
-            listed.insert(row[0].to_owned());
-        }
+    let rows: Vec<(_, PublicName)> = tables::read(&tests::root(), path).unwrap();
+    let mut of_version: Vec<PublicName> = rows.into_iter().map(|(_, row)| row).collect();
+    of_version.retain(|row| row.versions.split(' ').any(|it| it == version.trim()));
+    if of_version.is_empty() {
+        return println!("the table says nothing of CPython {version}");
     }
-    if !is_known {
-        println!("the table says nothing of CPython {version}");
-        return;
-    }
-    let missing: Vec<&String> = names.difference(&listed).collect();
-    let wrong: Vec<&String> = listed.difference(&names).collect();
-    assert!(
-        missing.is_empty() && wrong.is_empty(),
-        "CPython {version} also has {missing:?}, and does not have {wrong:?}"
-    );
+    of_version.retain(|row| ["all", here].contains(&&*row.systems));
+    let listed: BTreeSet<String> = of_version.into_iter().map(|row| row.name).collect();
+    assert_eq!(names, listed, "CPython {version}");
 }
 
 /// Both serve the same routes: one client gets the same answers.
@@ -134,8 +125,6 @@ fn the_application_and_its_twin_answer_alike() {
     assert!(build.status().unwrap().success());
     let mut compare = Command::new(python);
     compare.arg(folder.join("python/compare.py"));
-    let output = compare.arg(workspace.target.join("debug/server")).output();
-    let output = output.unwrap();
-    assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stdout(&output).starts_with("the same answers to "));
+    let server = workspace.target.join("debug/server");
+    Ran::of(compare.arg(server)).says(0, "the same answers to ");
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use catalog::transcript::Transcript;
 use snapbox::file;
-use tests::{Fixture, assert_quiet_in_a_closed_pipe, assert_transcript, stderr, stdout};
+use tests::{Fixture, Ran, assert_quiet_in_a_closed_pipe, assert_transcript};
 
 fn fixture() -> Fixture {
     Fixture::new(env!("CARGO_TARGET_TMPDIR"))
@@ -18,10 +18,10 @@ fn fixture() -> Fixture {
 fn what_is_refused_changes_nothing() {
     let fixture = fixture();
     assert_transcript(&file!["cmd/refused.txt"], |words| {
-        let output = fixture.xtask(words);
-        assert_eq!(stdout(&output), "", "{words:?}");
-        assert!(!output.status.success(), "{words:?}");
-        output
+        let ran = fixture.xtask(words);
+        assert_eq!(ran.stdout, "", "{words:?}");
+        assert_ne!(ran.code, Some(0), "{words:?}");
+        ran
     });
     assert!(fixture.is_untouched());
 }
@@ -64,8 +64,9 @@ fn bless_on_the_real_clock() {
     let golden = fixture.read(path);
     let is_recorded = |_: &u32| {
         fs::remove_file(fixture.dir.join(path)).unwrap();
-        let output = fixture.xtask(&["bless", "real"]);
-        assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+        fixture
+            .xtask(&["bless", "real"])
+            .says(0, "1 golden changed");
         fixture.read(path) == golden
     };
     assert!((0..20).any(|n| is_recorded(&n)), "{}", fixture.read(path));
@@ -84,7 +85,7 @@ fn a_new_example() {
                 let path = format!("crates/fresh/{path}");
                 fixture.write(&path, &fixture.read(&path).replace("TODO", "Done"));
             }
-            return Command::new("true").output().unwrap();
+            return Ran::of(&mut Command::new("true"));
         }
         fixture.xtask(words)
     });
@@ -107,34 +108,23 @@ fn a_closed_pipe_ends_it_quietly() {
 fn outside_of_a_workspace() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut command = Command::new(tests::xtask());
-    let output = command
-        .arg("list")
-        .current_dir(&elsewhere)
-        .output()
-        .unwrap();
     let said = "error: cargo finds no workspace to work on: could not find `Cargo.toml`";
-    assert!(stderr(&output).starts_with(said), "{}", stderr(&output));
-    assert_eq!(output.status.code(), Some(1));
+    Ran::of(command.arg("list").current_dir(&elsewhere)).says(1, said);
 }
 
 #[test]
 fn without_a_python_on_the_path() {
     let (fixture, bin) = (fixture(), tempfile::tempdir().unwrap());
-    let said = || {
+    let assert_says = |text: &str| {
         let mut command = fixture.command(tests::xtask());
         command.args(["check-all", "--only", "twin", "fresh"]);
-        let output = command
-            .env_remove("PYTHON")
-            .env("PATH", bin.path())
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(2));
-        stderr(&output)
+        command.env_remove("PYTHON").env("PATH", bin.path());
+        Ran::of(&mut command).says(2, text);
     };
     let missing = "error: this needs CPython 3.11 or later; install it, or name it in \
                    the variable PYTHON; python3: there is no such program; python: there \
                    is no such program\n";
-    assert_eq!(said(), missing);
+    assert_says(missing);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -142,7 +132,6 @@ fn without_a_python_on_the_path() {
         let python = bin.path().join("python3");
         fs::write(&python, "#!/bin/sh\necho cpython 3 10\n").unwrap();
         fs::set_permissions(&python, fs::Permissions::from_mode(0o755)).unwrap();
-        let found = "; python3: it is cpython 3.10, not CPython 3.11 or later; ";
-        assert!(said().contains(found), "{}", said());
+        assert_says("; python3: it is cpython 3.10, not CPython 3.11 or later; ");
     }
 }

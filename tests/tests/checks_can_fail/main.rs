@@ -7,9 +7,7 @@
 
 mod projects;
 
-use std::process::{Command, Output};
-
-use tests::{Fixture, stderr, stdout};
+use tests::Fixture;
 
 fn fixture() -> Fixture {
     Fixture::new(env!("CARGO_TARGET_TMPDIR"))
@@ -22,12 +20,11 @@ fn what_belongs_to_no_example_and_wrong_headers() {
 
 #[test]
 fn on_the_virtual_clock() {
-    let output = assert_check("run", "--only run sample");
+    let said = assert_check("run", "--only run sample");
     // What a flood prints is cut off.
-    let length = output.stdout.len();
-    assert!(length < 100_000, "{length} bytes");
+    assert!(said.len() < 100_000, "{} bytes", said.len());
     let kinds = " agree with their twins, 4 differ on purpose, 2 have no twin, in ";
-    assert!(stdout(&output).contains(kinds), "{}", stdout(&output));
+    assert!(said.contains(kinds), "{said}");
 }
 
 #[test]
@@ -54,8 +51,7 @@ fn what_must_not_compile() {
 /// and the order of lines whose times are close.
 #[test]
 fn on_the_real_clock() {
-    let output = assert_check("real", "--only run --real-time sample/");
-    let said = stdout(&output);
+    let said = assert_check("real", "--only run --real-time sample/");
     assert!(said.contains("cargo run -p sample -- early\n"), "{said}");
 }
 
@@ -81,23 +77,16 @@ fn twins_on_the_real_clock() {
     assert_check("twin-real", twins);
 }
 
-fn check_all(fixture: &Fixture, options: &str) -> Command {
-    let mut command = fixture.command(tests::xtask());
-    // On a busy machine, a program takes seconds to start.
-    let waits = options.contains("--real-time") || options.contains("--only copy");
-    command
-        .args(["check-all", "--limit", if waits { "20" } else { "6" }])
-        .args(options.split(' '));
-    command
-}
-
 /// Runs a check of the fixture. What it says must be what is expected of it, and no more.
 #[track_caller]
-fn assert_check(check: &str, options: &str) -> Output {
+fn assert_check(check: &str, options: &str) -> String {
     let fixture = fixture();
-    let output = check_all(&fixture, options).output().unwrap();
-    let (stdout, stderr) = (stdout(&output), stderr(&output));
-    let mut failures = failures(&stdout);
+    // On a busy machine, a program takes seconds to start.
+    let waits = options.contains("--real-time") || options.contains("--only copy");
+    let words = ["check-all", "--limit", if waits { "20" } else { "6" }];
+    let words: Vec<&str> = words.into_iter().chain(options.split(' ')).collect();
+    let ran = fixture.xtask(&words);
+    let mut failures = failures(&ran.stdout);
     let (failed, mut missing) = (failures.len(), String::new());
     for expected in fixture.expected.iter().filter(|it| it.check == check) {
         let subject = &expected.subject;
@@ -114,16 +103,15 @@ fn assert_check(check: &str, options: &str) -> Output {
     }
     assert!(
         missing.is_empty() && failures.is_empty(),
-        "{stdout}{stderr}\n{check} does not say:\n{missing}and says too:\n{failures:#?}"
+        "{}\n{check} does not say:\n{missing}and says too:\n{failures:#?}",
+        ran.said()
     );
     let count = format!(" passed, {failed} failed\n");
-    assert!(stdout.ends_with(&count), "{stdout}{stderr}");
-    assert!(
-        !stdout.ends_with(&format!("\n0{count}")) || check == "files",
-        "{stdout}"
-    );
-    assert_eq!(output.status.code(), Some(1), "{stdout}{stderr}");
-    output
+    let stdout = ran.stdout.clone();
+    ran.says(1, &count);
+    let is_alone = stdout.ends_with(&format!("\n0{count}"));
+    assert!(!is_alone || check == "files", "{stdout}");
+    stdout
 }
 
 /// What a check says of each subject: an example, or a file.

@@ -1,103 +1,36 @@
-//! Projects that `copy` makes are built as their readers build them, and twins run in
-//! virtual environments, with a pip that downloads nothing.
-
-use std::process::{Command, Output};
+//! Projects that get examples are built as their readers build them, and twins run in virtual
+//! environments, with a pip that downloads nothing.
 
 use catalog::workspace::cargo;
-use tests::{Fixture, stderr, stdout};
+use tests::{Fixture, Ran};
 
 use crate::fixture;
 
-/// A twin that declares a package runs in a virtual environment that has it. The package
-/// is a wheel that the test makes.
+/// A twin that declares a package runs in a virtual environment, which is made when the
+/// requirements change. A package without its hash is not installed.
 #[test]
 fn a_twin_with_a_package() {
     let fixture = fixture();
     let path = "crates/fresh/python/first.py";
-    let twin = fixture
-        .read(path)
-        .replace("\"both are done\"", "greeter.TEXT");
     let block = "# /// script\n# dependencies = [\"greeter\"]\n# ///\nimport greeter\n";
-    fixture.write(path, &format!("{block}{twin}"));
-    let require = |wheel: &str| {
-        fixture.write("tools/python/requirements.txt", wheel);
-        let output = fixture.xtask(&["check-all", "--only", "twin", "first"]);
-        let makes = stderr(&output).starts_with("Making the Python environment ");
-        (output.status.code(), makes, stdout(&output))
-    };
-    let old = make_wheel(&fixture, "1.0", "both are over");
-    let new = make_wheel(&fixture, "1.1", "both are done");
-    let (path, _) = old.split_once(" --hash=").unwrap();
-    let none = old.replace("greeter", "no-such");
-    let cannot = "FAIL fresh/first: it cannot be run: ";
-    for (pin, code, makes, expected) in [
-        (&*old, 1, true, "+  0.350  both are over\n"),
-        // New requirements make a new environment, and the next use makes none.
-        (&new, 0, true, "\n1 passed, 0 failed\n"),
-        (&new, 0, false, "\n1 passed, 0 failed\n"),
-        (
-            "",
-            1,
-            true,
-            "ModuleNotFoundError: No module named 'greeter'\n",
-        ),
-        (path, 1, true, "Hashes are required"),
+    fixture.write(path, &format!("{block}{}", fixture.read(path)));
+    let wheel = "./greeter-1.0-py3-none-any.whl";
+    fixture.write(&format!("tools/python/{wheel}"), "");
+    let other = format!("{wheel} --hash=sha256:00");
+    let missing = "ModuleNotFoundError: No module named 'greeter'\n";
+    for (requirements, is_made, said) in [
+        (&*other, true, "DO NOT MATCH THE HASHES"),
         // What cannot be installed is told, each time.
-        (&none, 1, true, cannot),
-        (&none, 1, true, cannot),
+        (&*other, true, "FAIL fresh/first: it cannot be run: "),
+        (wheel, true, "Hashes are required"),
+        ("", true, missing),
+        ("", false, missing),
     ] {
-        let (came, made, said) = require(pin);
-        assert!(said.contains(expected), "{pin}: {said}");
-        assert_eq!((came, made), (Some(code), makes), "{pin}");
-    }
-}
-
-/// Makes a wheel, and returns the line that pins it.
-fn make_wheel(fixture: &Fixture, version: &str, text: &str) -> String {
-    let script = format!(
-        r#"
-import hashlib, pathlib, zipfile
-info = "greeter-{version}.dist-info/"
-path = "./greeter-{version}-py3-none-any.whl"
-with zipfile.ZipFile(path, "w") as wheel:
-    wheel.writestr("greeter.py", "TEXT = '{text}'")
-    wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\nName: greeter\nVersion: {version}\n")
-    wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-    wheel.writestr(info + "RECORD", "")
-print(path, "--hash=sha256:" + hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest())
-"#
-    );
-    let mut python = Command::new(tests::python().program());
-    let python = python
-        .args(["-c", &script])
-        .current_dir(fixture.dir.join("tools/python"));
-    stdout(&python.output().unwrap())
-}
-
-/// What `copy` makes compiles and runs.
-#[test]
-fn projects() {
-    let fixture = fixture();
-    for (words, command, said) in [
-        ("good copied/plain", "run", "right ends\nboth are done\n"),
-        (
-            "shown copied/both --with good",
-            "run",
-            "right ends\nboth are done\n",
-        ),
-    ] {
-        let words: Vec<&str> = ["copy"].into_iter().chain(words.split(' ')).collect();
-        assert_eq!(fixture.xtask(&words).status.code(), Some(0));
-        let dir = fixture.dir.join(words[2]);
-        std::fs::copy(tests::root().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
-        let mut cargo = fixture.command(cargo());
-        let output: Output = cargo.arg(command).current_dir(dir).output().unwrap();
-        assert!(
-            stdout(&output).contains(said),
-            "{words:?}: {}",
-            stderr(&output)
-        );
-        assert_eq!(output.status.code(), Some(0), "{words:?}");
+        fixture.write("tools/python/requirements.txt", requirements);
+        let ran = fixture.xtask(&["check-all", "--only", "twin", "first"]);
+        let makes = ran.stderr.starts_with("Making the Python environment ");
+        assert_eq!(makes, is_made, "{requirements}");
+        ran.says(1, said);
     }
 }
 
@@ -126,90 +59,86 @@ async fn main() {
 }
 ";
 
+/// The folder of a project that exists.
+fn project(fixture: &Fixture) -> impl Fn(&str) -> String {
+    let path = |name: &str| format!("copied/mine/{name}");
+    fixture.write(&path("Cargo.toml"), MANIFEST);
+    fixture.write(&path("src/main.rs"), MAIN);
+    path
+}
+
+fn add(fixture: &Fixture, words: &str) -> Ran {
+    let words = format!("copy --into copied/mine {words}");
+    fixture.xtask(&words.split(' ').collect::<Vec<_>>())
+}
+
 /// A project with a dependency and a module gets two examples, and compiles and runs.
 #[test]
 fn a_project_gets_examples() {
     let fixture = fixture();
-    let path = |name: &str| format!("copied/mine/{name}");
-    fixture.write(&path("Cargo.toml"), MANIFEST);
-    fixture.write(&path("src/main.rs"), MAIN);
+    let path = project(&fixture);
     fixture.write(&path("src/own.rs"), "pub fn it() {}\n");
-    let add = |words: &[&str]| {
-        let output = fixture.xtask(&[&["copy", "--into", "copied/mine"], words].concat());
-        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-        stdout(&output)
-    };
-    let dry = add(&["good", "first", "--only", "--dry-run"]);
-    let said = add(&["good", "first", "--only"]);
+    let lock = std::fs::read_to_string(tests::root().join("Cargo.lock")).unwrap();
+    fixture.write(&path("Cargo.lock"), &lock);
+    let dry = add(&fixture, "good first --only --dry-run").stdout;
+    let said = add(&fixture, "good first --only").says(0, "use crate::good::both;\n");
     assert_eq!(dry, format!("Nothing is written. It would be:\n{said}"));
-    assert!(said.contains("    use crate::good::both;\n"), "{said}");
     let changed = MANIFEST.replace("default-features = false, ", "");
-    let changed = changed.replace("[\"rt\"]", "[\"rt\", \"full\"]");
+    let changed = changed.replace("[\"rt\"]", "[\"full\", \"rt\"]");
     assert_eq!(fixture.read(&path("Cargo.toml")), changed);
     let allow = "#[allow(dead_code)]\nmod";
-    let mods = format!("mod own;\n{allow} good;\n{allow} first;\n");
+    let mods = format!("mod own;\n{allow} first;\n{allow} good;\n");
     let changed = MAIN.replace("mod own;\n", &mods);
     assert_eq!(fixture.read(&path("src/main.rs")), changed);
     assert!(!fixture.read(&path("src/good.rs")).contains("fn main"));
     // What is there already stays as it is.
-    let again = add(&["good", "first", "--only"]);
-    assert!(
-        again.starts_with("copied/mine/src/good.rs is there\n"),
-        "{again}"
-    );
+    add(&fixture, "good first --only").says(0, "copied/mine/src/good.rs is there\n");
     assert_eq!(fixture.read(&path("src/main.rs")), changed);
 
-    let dir = fixture.dir.join("copied/mine");
-    std::fs::copy(tests::root().join("Cargo.lock"), dir.join("Cargo.lock")).unwrap();
     let mut cargo = fixture.command(cargo());
-    let output = cargo.arg("run").current_dir(dir).output().unwrap();
-    assert!(
-        stdout(&output).ends_with("both are done\n"),
-        "{}",
-        stderr(&output)
-    );
+    let cargo = cargo
+        .arg("run")
+        .current_dir(fixture.dir.join("copied/mine"));
+    Ran::of(cargo).says(0, "both are done\n");
 }
 
-/// Where there is no module yet, the lines come behind what is about the file.
+/// Where there is no module yet, the lines come at the end.
 #[test]
-fn a_project_without_modules_keeps_its_head() {
+fn a_project_without_modules_gets_one() {
     let fixture = fixture();
-    let manifest = "[package]\nname = \"mine\"\n\n[dependencies]\ntokio = \"0.2\"\n";
-    fixture.write("copied/mine/Cargo.toml", manifest);
-    let (head, rest) = (
-        "/*! Mine.\n*/\n#![allow(\n    unused\n)]\n",
-        "fn main() {}\n",
-    );
-    fixture.write("copied/mine/src/main.rs", &format!("{head}{rest}"));
-    let output = fixture.xtask(&["copy", "--into", "copied/mine", "good"]);
-    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
-    let mods = "\n#[allow(dead_code)]\nmod good;\n\n";
-    let came = fixture.read("copied/mine/src/main.rs");
-    assert_eq!(came, format!("{head}{mods}{rest}"));
+    let path = project(&fixture);
+    let main = "#![allow(unused)]\n\nfn main() {}\n";
+    fixture.write(&path("src/main.rs"), main);
     // The version is the reader's, and he is told.
-    let kept = "Cargo.toml: tokio stays 0.2; the example is tried with 1\n";
-    assert!(stdout(&output).contains(kept), "{}", stdout(&output));
-    let long = "tokio = { version = \"0.2\", features = [\"full\"] }";
-    let changed = manifest.replace("tokio = \"0.2\"", long);
-    assert_eq!(fixture.read("copied/mine/Cargo.toml"), changed);
+    let old = MANIFEST.replace("1.2", "0.2");
+    fixture.write(&path("Cargo.toml"), &old);
+    add(&fixture, "good --dry-run")
+        .says(0, "tokio stays 0.2; the example is tried with 1\n");
+    assert_eq!(fixture.read(&path("Cargo.toml")), old);
+
+    fixture.write(&path("Cargo.toml"), &MANIFEST.replace("tokio", "# tokio"));
+    add(&fixture, "good").says(0, "\ncargo add tokio@1 --features=full\n");
+    let came = fixture.read(&path("src/main.rs"));
+    assert_eq!(came, format!("{main}\n#[allow(dead_code)]\nmod good;\n"));
+    let line = "tokio = { version = \"1\", features = [\"full\"] }\n";
+    assert!(fixture.read(&path("Cargo.toml")).contains(line));
 }
 
-/// A file that is in the way is found before anything is written.
+/// What is in the way is found before anything is written, and what cargo refuses leaves nothing.
 #[test]
 fn a_project_is_changed_wholly_or_not() {
     let fixture = fixture();
-    let path = |name: &str| format!("copied/mine/{name}");
-    fixture.write(&path("Cargo.toml"), MANIFEST);
-    fixture.write(&path("src/main.rs"), MAIN);
+    let path = project(&fixture);
     fixture.write(&path("src/first.rs"), "// mine\n");
-    for (words, said) in [
-        (&["good", "first"][..], "first.rs has another text"),
-        (&["good", "no_such"], "no example `no_such`"),
+    let nowhere = MANIFEST.replace("tokio = ", "nowhere = { git = \"file:///no\" } #");
+    for (manifest, words, code, said) in [
+        (MANIFEST, "good first", 2, "first.rs has another text"),
+        (MANIFEST, "good no_such", 2, "no example `no_such`"),
+        (&nowhere, "good", 1, "load source for dependency `nowhere`"),
     ] {
-        let output = fixture.xtask(&[&["copy", "--into", "copied/mine"], words].concat());
-        assert!(stderr(&output).contains(said), "{}", stderr(&output));
-        assert_eq!((output.status.code(), &*stdout(&output)), (Some(2), ""));
-        assert_eq!(fixture.read(&path("Cargo.toml")), MANIFEST);
+        fixture.write(&path("Cargo.toml"), manifest);
+        add(&fixture, words).says(code, said);
+        assert_eq!(fixture.read(&path("Cargo.toml")), manifest);
         assert_eq!(fixture.read(&path("src/main.rs")), MAIN);
         assert_eq!(fixture.read(&path("src/first.rs")), "// mine\n");
         assert!(!fixture.dir.join(path("src/good.rs")).exists());
@@ -219,18 +148,9 @@ fn a_project_is_changed_wholly_or_not() {
 #[test]
 fn a_project_that_does_not_compile() {
     let fixture = fixture();
-    let output = fixture.xtask(&["check-all", "--only", "projects", "not_alone"]);
-    let said = stdout(&output);
+    let check = |example| fixture.xtask(&["check-all", "--only", "projects", example]);
     let failed = "FAIL sample/not_alone: its project does not compile\n";
-    assert!(
-        said.starts_with(failed) && said.contains("crate::good"),
-        "{said}"
-    );
-    assert_eq!(output.status.code(), Some(1));
-    let output = fixture.xtask(&["check-all", "--only", "projects", "sample/good"]);
-    assert!(
-        stdout(&output).ends_with("\n1 passed, 0 failed\n"),
-        "{}",
-        stdout(&output)
-    );
+    let said = check("not_alone").says(1, failed);
+    assert!(said.contains("crate::good"), "{said}");
+    check("sample/good").says(0, "\n1 passed, 0 failed\n");
 }

@@ -4,35 +4,27 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use catalog::dependencies;
 use catalog::files::{make_folder, read};
 use catalog::workspace::{Example, Section, Workspace};
-use catalog::{dependencies, refuse};
 
 /// A file of a project: its path and its text.
 pub type File = (String, String);
 
 /// Makes a Cargo project in `dir` that has the example as its `src/main.rs`, unchanged but for
-/// what only checks read, and depends on the crates that the file uses. With a second example,
-/// the files are modules. A module of Python becomes a project of maturin. Returns what to
-/// tell the user.
+/// what only checks read, and depends on the crates that the file uses. A module of Python
+/// becomes a project of maturin. Returns what to tell the user.
 ///
 /// # Errors
 ///
-/// [`WrongCall`](catalog::WrongCall) when the example has no demonstration that uses the
-/// second one. Any other error when `dir` exists and is not empty, or when a file cannot be
-/// written; nothing is left behind then.
-pub fn copy(
-    workspace: &Workspace,
-    example: &Example,
-    with: Option<&Example>,
-    dir: &Path,
-) -> Result<String> {
+/// When `dir` exists and is not empty, or when a file cannot be written; nothing is left behind
+/// then.
+pub fn copy(workspace: &Workspace, example: &Example, dir: &Path) -> Result<String> {
     let mut modules = workspace.modules.iter();
     let section = modules.find(|section| section.name == example.section);
-    let files = match (with, section) {
-        (Some(with), _) => joined(workspace, example, with)?,
-        (None, Some(section)) => module(workspace, section, example)?,
-        (None, None) => project(workspace, example)?,
+    let files = match section {
+        Some(section) => module(workspace, section, example)?,
+        None => project(workspace, example)?,
     };
     let run = if section.is_some() { VENV } else { "cargo run" };
     make_folder(dir, &files)?;
@@ -40,11 +32,10 @@ pub fn copy(
         .iter()
         .map(|(path, _)| format!("made {}\n", dir.join(path).display()));
     let made: String = made.collect();
-    let platform = [Some(example), with].into_iter().flatten();
-    let platform = platform.filter_map(|it| Some((&it.name, it.platform.as_ref()?)));
-    let needs = platform
-        .map(|(name, it)| format!("{name} needs {}, and was tried on {it}\n", it.needs));
-    let needs: String = needs.collect();
+    let needs = example.platform.as_ref().map_or(String::new(), |it| {
+        let (name, needs) = (&example.name, &it.needs);
+        format!("{name} needs {needs}, and was tried on {it}\n")
+    });
     Ok(format!(
         "{made}{needs}Now:\n    cd {}\n    {run}\n",
         quoted(&dir.display().to_string())
@@ -114,46 +105,6 @@ pub fn project(workspace: &Workspace, example: &Example) -> Result<Vec<File>> {
     Ok(vec![
         ("Cargo.toml".to_owned(), manifest),
         ("src/main.rs".to_owned(), source),
-    ])
-}
-
-/// The files of a project in which both examples are modules, as in their section, and the
-/// first one's demonstration joins them.
-fn joined(workspace: &Workspace, example: &Example, with: &Example) -> Result<Vec<File>> {
-    let (name, other) = (&example.name, &with.name);
-    let demo = match &example.demo {
-        Some(demo) if with.section == example.section => read(demo)?,
-        _ => String::new(),
-    };
-    if !demo.contains(&format!("crate::{other}::")) {
-        refuse!("`{name}` has no demonstration that uses `{other}`");
-    }
-    let (source, of_other) = (example.pasted()?, with.pasted()?);
-    // The modules are public, so that nothing in them is an unused item but their `main`.
-    // Whatever the demonstration returns is what `main` returns.
-    let main = format!(
-        "#[allow(dead_code)]
-pub mod {name};
-#[allow(dead_code)]
-pub mod {other};
-
-mod demos {{
-    pub mod {name};
-}}
-
-#[tokio::main]
-async fn main() -> impl std::process::Termination {{
-    demos::{name}::run().await
-}}
-"
-    );
-    let manifest = manifest(workspace, example, &[&source, &of_other, &demo, &main])?;
-    Ok(vec![
-        ("Cargo.toml".to_owned(), manifest),
-        ("src/main.rs".to_owned(), main),
-        (format!("src/{name}.rs"), source),
-        (format!("src/{other}.rs"), of_other),
-        (format!("src/demos/{name}.rs"), demo),
     ])
 }
 

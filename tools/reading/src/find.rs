@@ -67,8 +67,7 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
         (Some(example), _) => example.id(),
         (None, page) => page.clone().unwrap_or_else(|| "(no example)".to_owned()),
     };
-    let width = hits.iter().map(|hit| place(hit).len()).max();
-    let width = width.unwrap_or_default();
+    let width = hits.iter().map(|hit| place(hit).len()).max().unwrap_or(0);
     for hit in hits {
         let place = place(&hit);
         let Some(example) = hit.example else {

@@ -28,10 +28,6 @@ pub enum Command {
     Copy {
         /// The example, with or without its section.
         example: String,
-        /// Another example of the same section that this one is used with: the project has
-        /// both, and the demonstration that joins them.
-        #[arg(long, value_name = "EXAMPLE")]
-        with: Option<String>,
         /// The project's folder: a new or empty one. With --into, the second example.
         #[arg(required_unless_present_any = ["print_manifest", "into"])]
         dir: Option<PathBuf>,
@@ -39,10 +35,10 @@ pub enum Command {
         #[arg(value_name = "EXAMPLE", requires = "into")]
         more: Vec<String>,
         /// Print the dependencies for a Cargo.toml, and make nothing.
-        #[arg(long, conflicts_with_all = ["dir", "with"])]
+        #[arg(long, conflicts_with = "dir")]
         print_manifest: bool,
         /// Add the examples to the package in this folder: files, `mod` lines, dependencies.
-        #[arg(long, value_name = "PROJECT", conflicts_with_all = ["with", "print_manifest"])]
+        #[arg(long, value_name = "PROJECT", conflicts_with = "print_manifest")]
         into: Option<PathBuf>,
         /// Add only the component, without `main`.
         #[arg(long, requires = "into")]
@@ -114,16 +110,10 @@ impl Command {
                     .collect::<Result<Vec<_>>>()?;
                 copy_into::copy_into(workspace, &examples, project, *only, *dry_run)?
             }
-            Self::Copy {
-                example, with, dir, ..
-            } => {
+            Self::Copy { example, dir, .. } => {
                 let example = workspace.example(example)?;
-                let with = with
-                    .as_deref()
-                    .map(|name| workspace.example(name))
-                    .transpose()?;
                 match dir {
-                    Some(dir) => copy::copy(workspace, example, with, dir)?,
+                    Some(dir) => copy::copy(workspace, example, dir)?,
                     None => copy::dependency_block(workspace, example)?,
                 }
             }
