@@ -14,7 +14,7 @@ use catalog::inventory;
 use catalog::python::Python;
 use catalog::report::Failure;
 use catalog::workspace::{Example, Workspace};
-use checks::{Built, Check, Checker, LIMIT, Way, at_once, plan};
+use checks::{Built, Check, Checker, LIMIT, Run, Way, at_once, plan};
 use libtest_mimic::{Arguments, Conclusion, Failed, Trial};
 
 /// Filled before the first test runs, and not for `--list`, which needs no build.
@@ -48,6 +48,17 @@ fn main() -> Result<ExitCode> {
     }
     let mut trials = vec![Trial::test("files", move || files(workspace))];
     trials.extend(checks.into_iter().map(|check| trial(check, python)));
+    // That the gate can refuse; `gates.rs` has more of this.
+    if let [first, second, ..] = workspace.sections[0].examples.as_slice() {
+        let mut golden = first.clone();
+        golden.golden.clone_from(&second.golden);
+        trials.push(Trial::test("gate/changed_golden", move || refuses(&golden)));
+        let mut program = first.clone();
+        program.name.clone_from(&second.name);
+        trials.push(Trial::test("gate/changed_program", move || {
+            refuses(&program)
+        }));
+    }
     let all = trials.len();
     let conclusion = libtest_mimic::run(&arguments, trials);
     ended(&arguments, &conclusion, all, &counts)
@@ -92,6 +103,15 @@ fn trial(check: Check<'static>, python: Option<&Python>) -> Trial {
         checker.judge(&check).map_err(failed)
     });
     trial.with_ignored_flag(!can_run)
+}
+
+/// That an example is refused whose golden or program is that of another one.
+fn refuses(example: &Example) -> Result<(), Failed> {
+    let checker = CHECKER.get().ok_or("nothing was built")?;
+    match checker.judge(&Check::Example(Run::new(example, Way::Run))) {
+        Err(failure) if failure.problem.contains("differs from") => Ok(()),
+        other => Err(format!("a changed example is not refused: {other:?}").into()),
+    }
 }
 
 /// That the files of the workspace belong together.

@@ -1,10 +1,11 @@
 //! What readers type leads to the right example.
 
+use std::collections::BTreeSet;
 use std::process::{self, Command};
 use std::sync::LazyLock;
 use std::{env, fs};
 
-use catalog::tables;
+use catalog::tables::{self, Block};
 use catalog::workspace::Workspace;
 use search::{Index, Kind};
 
@@ -242,4 +243,66 @@ fn a_guide_is_printed_block_by_block() {
     assert!(text.contains("    Differs: asyncio's gather"), "{text}");
     assert_eq!(said(&[]).1.lines().count(), 6);
     assert_eq!(said(&["7"]), (Some(2), String::new()));
+}
+
+#[test]
+fn the_number_of_a_trap_leads_to_its_example() {
+    let mut example = WORKSPACE.examples();
+    let traps = |it: &&_| -> Option<String> {
+        let example: &catalog::workspace::Example = it;
+        let mut paragraphs = example.header.paragraphs.iter();
+        paragraphs.find_map(|it| it.number.clone())
+    };
+    let example = example
+        .find(|it| traps(it).is_some())
+        .expect("it has a trap");
+    let number = traps(&example).expect("a number");
+    let hits = INDEX.find(&number.to_lowercase(), 5).hits;
+    let [hit] = hits.as_slice() else {
+        panic!("{hits:?}");
+    };
+    assert_eq!(hit.example.map(|it| it.id()), Some(example.id()));
+    let reason = hit.reason.clone().unwrap_or_default();
+    assert!(reason.starts_with(&format!("{number}: ")), "{reason}");
+}
+
+/// What a block of a guide shows: a row of `xtask/tests/guide-names.tsv`.
+#[derive(serde::Deserialize)]
+struct Shown {
+    block: String,
+    /// Names of asyncio and constructs of Python, with commas between them.
+    names: String,
+}
+
+/// An example may change after its row was written. What its block shows, the twins or the
+/// programs of the row still have.
+#[test]
+fn each_block_is_still_shown_by_its_examples() {
+    let root = &WORKSPACE.root;
+    let blocks = tables::rows::<Block>(root).expect("the guides can be read");
+    let shown = tables::read::<Shown>(root, "xtask/tests/guide-names.tsv");
+    let shown = shown.expect("the names can be read");
+    assert!(shown.len() > 80, "{}", shown.len());
+    for (_, Shown { block, names }) in shown {
+        let row = blocks.iter().find(|(_, row)| row.block == block);
+        let examples = &row
+            .unwrap_or_else(|| panic!("no row is {block}"))
+            .1
+            .examples;
+        let mut text = String::new();
+        for id in examples {
+            let example = WORKSPACE.example(id).expect("it is there");
+            let twin = example.has_twin().then_some(&example.twin);
+            for file in twin.into_iter().chain([&example.source]) {
+                text += &fs::read_to_string(file).expect("it can be read");
+            }
+        }
+        let words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+        let words: BTreeSet<&str> = words.collect();
+        for name in names.split(", ") {
+            let is_phrase = name.contains(' ') && text.contains(name);
+            let is_there = is_phrase || words.contains(name);
+            assert!(is_there, "{block}: none of {examples:?} has `{name}`");
+        }
+    }
 }

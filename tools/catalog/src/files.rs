@@ -155,12 +155,32 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::make_files;
+    use super::{make_files, make_folder};
 
     fn everything_in(dir: &Path) -> Vec<String> {
         let paths = super::entries(dir).unwrap();
         let names = paths.iter().map(|path| path.file_name().unwrap().display());
         names.map(|name| name.to_string()).collect()
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_made_leaves_nothing() {
+        let above = tempfile::tempdir().unwrap();
+        let make = |dir: &str, names: [&'static str; 2]| {
+            let files = names.map(|name| (name.to_owned(), String::new()));
+            make_folder(&above.path().join(dir), &files)
+        };
+        // A folder with a file's name in the way, and a file that cannot be written.
+        assert!(make("not/yet/there", ["Cargo.toml", "Cargo.toml/x"]).is_err());
+        assert_eq!(everything_in(above.path()), [""; 0]);
+        // A link to nowhere is not followed.
+        #[cfg(unix)]
+        {
+            let link = above.path().join("link");
+            std::os::unix::fs::symlink("nowhere", link).unwrap();
+            assert!(make("link", ["Cargo.toml", "src/main.rs"]).is_err());
+            assert_eq!(everything_in(above.path()), ["link"]);
+        }
     }
 
     #[test]
