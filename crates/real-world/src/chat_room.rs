@@ -79,7 +79,7 @@ fn announce<T: Clone + From<String>>(members: &Members<T>, text: String) {
 }
 
 impl<T: Clone + From<String>> Room<T> {
-    /// Returns an empty room.
+    /// Returns an empty room. With a `queue` of 0, `join` panics.
     pub fn new(queue: usize, pace: Duration) -> Arc<Self> {
         let members = Mutex::new(Some(HashMap::new()));
         Arc::new(Self {

@@ -217,3 +217,18 @@ fn a_storm_of_joins_cuts_nobody_off() {
         }
     }
 }
+
+#[test]
+#[should_panic(expected = "buffer > 0")]
+fn nobody_can_join_without_a_queue() {
+    let _ = room(0).join("ana");
+}
+
+#[tokio::test]
+async fn a_voice_that_outlives_its_seat_speaks_under_the_name_of_the_next_owner() {
+    let room = room(10);
+    let voice = room.join("ana").expect("it is free").voice();
+    let mut next = room.join("ana").expect("it is free again");
+    voice("hello").await;
+    assert_eq!(read(&mut next), ["ana joined", "ana: hello"]);
+}
