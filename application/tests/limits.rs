@@ -1,5 +1,6 @@
 //! The limits of a connection, and what ends a connection that is beyond them.
 
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "these are tests, which fail by it")]
 
 use std::net::SocketAddr;
