@@ -142,6 +142,12 @@ class Expressions:
         self.uses, self.unknown, self.awaits = before
         return known
 
+    def is_get(self, node):
+        """Returns whether it is a call of a queue's `get`."""
+        called = getattr(node, "func", None)
+        is_named = type(called) is ast.Attribute and called.attr == "get"
+        return is_named and self.quiet(called.value) == "asyncio.Queue()"
+
     # Names.
 
     def lookup(self, name):
@@ -303,6 +309,8 @@ class Expressions:
                 yield from ("queue without a limit", "asyncio.Queue(maxsize=0)")
         elif path == "asyncio.wait_for" and values[:1] == ["asyncio.Task()"]:
             yield "wait_for around a task"
+        elif path == "asyncio.wait_for" and args and self.is_get(args[0]):
+            yield "wait_for around the get of a queue"
         elif path == "loop.run_in_executor" and args and type(args[0]) is not ast.Constant:
             yield "run_in_executor with a pool"
         elif path in CLIENTS and self.loops:

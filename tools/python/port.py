@@ -55,6 +55,8 @@ PROGRAMS = (
      "loop.create_server+loop.create_connection", "real-world/tcp_proxy"),
     ("a server", "asyncio.start_server asyncio.start_unix_server loop.create_server "
      "loop.create_unix_server", "real-world/servers"),
+    ("a UDP client or server", "asyncio.DatagramProtocol loop.create_datagram_endpoint",
+     "real-world/udp_server"),
     ("a worker", "arq celery rq taskiq dramatiq procrastinate aiokafka aio_pika",
      "real-world/job_workers"),
     ("a client", "asyncio.open_connection loop.create_connection websockets",

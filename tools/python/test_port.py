@@ -324,6 +324,19 @@ class Reports(unittest.TestCase):
                 self.assertEqual(plan["kind"].partition(",")[0], kind)
                 self.assertIn(page, plan["pages"])
 
+    def test_a_program_with_datagrams_has_the_page_of_a_udp_server(self):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "served.py").write_text(textwrap.dedent("""
+                import asyncio
+                async def main():
+                    loop = asyncio.get_running_loop()
+                    await loop.create_datagram_endpoint(asyncio.DatagramProtocol, ("", 1))
+                asyncio.run(main())
+            """))
+            plan = json.loads(port("--json", folder)[1])["plan"]
+        self.assertEqual(plan["kind"], "a UDP client or server")
+        self.assertIn("real-world/udp_server", plan["pages"])
+
     def test_a_word_of_a_sentence_is_no_crate(self):
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "name.py").write_text(textwrap.dedent("""
