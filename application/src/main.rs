@@ -22,16 +22,7 @@ fn main() -> ExitCode {
     let log = tracing_subscriber::fmt().with_writer(io::stderr);
     log.with_env_filter(filter).init();
 
-    let ended = Runtime::new()
-        .context("cannot start the runtime")
-        .and_then(|runtime| {
-            let ended = runtime.block_on(run(settings, database));
-            // Dropping the runtime, as `#[tokio::main]` does, would wait without a limit
-            // for a blocking call.
-            runtime.shutdown_background();
-            ended
-        });
-    match ended {
+    match start(settings, database) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("Error: {error:#}");
@@ -48,6 +39,15 @@ fn checked(settings: &Settings) -> Result<(EnvFilter, Database)> {
     Ok((filter, database.context("invalid value for '--database'")?))
 }
 
+fn start(settings: Settings, database: Database) -> Result<()> {
+    let runtime = Runtime::new().context("cannot start the runtime")?;
+    let ended = runtime.block_on(run(settings, database));
+    // Dropping the runtime, as `#[tokio::main]` does, would wait without a limit for a
+    // blocking call.
+    runtime.shutdown_background();
+    ended
+}
+
 async fn run(settings: Settings, database: Database) -> Result<()> {
     let address = settings.address;
     let name = database.to_string();
@@ -62,15 +62,14 @@ async fn run(settings: Settings, database: Database) -> Result<()> {
     let listener = TcpListener::bind(address).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let stop = shutdown::Stop::default();
-    let metrics = Metrics::default();
-    let stopping = stop.stopping.clone();
-    let working =
-        worker::work(store.clone(), stop.accepting.clone(), worker::count_words);
-    let routes = routes::routes(AppState {
+    let accepting = stop.accepting.clone();
+    let working = worker::work(store.clone(), accepting.clone(), worker::count_words);
+    let state = AppState {
         store,
-        metrics,
-        stopping,
-    });
+        metrics: Metrics::default(),
+        stopping: stop.stopping.clone(),
+    };
+    let routes = routes::routes(state);
     // Only now: whoever waits for this line finds a service that answers.
     tracing::info!("listening on {}", listener.local_addr()?);
 
@@ -79,12 +78,11 @@ async fn run(settings: Settings, database: Database) -> Result<()> {
     let mut services = JoinSet::new();
     services.spawn(stored);
     services.spawn(working);
-    let limits = Limits::default();
     services.spawn(server::serve(
         listener,
         routes,
-        stop.accepting.clone(),
-        limits,
+        accepting,
+        Limits::default(),
     ));
     let seconds = |seconds: u16| Duration::from_secs(seconds.into());
     let (notice, drain) = (seconds(settings.notice), seconds(settings.drain.get()));

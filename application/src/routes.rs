@@ -13,8 +13,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower_http::{catch_panic::CatchPanicLayer, timeout::TimeoutLayer};
 
+use crate::error::AppError;
 use crate::observe::{Metrics, observe};
-use crate::{error::AppError, store::Note, store::Store};
+use crate::store::{Note, Page, Store};
 
 /// The largest body, in bytes, even if a handler takes `Request` or `Body`. A larger
 /// one is answered with 413.
@@ -107,22 +108,6 @@ async fn read(
     note.map(Json).ok_or(AppError::NotFound)
 }
 
-#[derive(Deserialize)]
-#[serde(default)]
-struct Page {
-    after: i64,
-    limit: u8,
-}
-
-impl Default for Page {
-    fn default() -> Self {
-        Self {
-            after: 0,
-            limit: 20,
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Notes {
     notes: Vec<Note>,
@@ -133,7 +118,7 @@ async fn list(
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Notes>, AppError> {
     let Query(page) = page?;
-    let notes = state.store.list(page.after, page.limit).await?;
+    let notes = state.store.list(page).await?;
     Ok(Json(Notes { notes }))
 }
 

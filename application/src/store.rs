@@ -9,7 +9,7 @@ mod sqlite;
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
 use anyhow::{Context as _, Error, Result, anyhow};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{Notify, oneshot};
 
@@ -68,8 +68,23 @@ pub struct Note {
     pub words: Option<i64>,
 }
 
+/// At most `limit` notes with larger ids than `after`.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub struct Page {
+    pub after: i64,
+    pub limit: u8,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        let (after, limit) = (0, 20);
+        Self { after, limit }
+    }
+}
+
 /// What the worker has to do for a note.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     pub note: i64,
     /// Counts from 1.
@@ -83,18 +98,10 @@ type Reply<T> = oneshot::Sender<Result<T>>;
 enum Call {
     Add(String, Reply<Note>),
     Get(i64, Reply<Option<Note>>),
-    List {
-        after: i64,
-        limit: u8,
-        reply: Reply<Vec<Note>>,
-    },
+    List(Page, Reply<Vec<Note>>),
     NextJob(Reply<Option<Job>>),
-    Complete {
-        /// The note and the attempt.
-        job: (i64, i64),
-        words: i64,
-        reply: Reply<()>,
-    },
+    /// With the words of its note.
+    Complete(Job, i64, Reply<()>),
 }
 
 /// A handle of the store. Clones share the queue. The store ends when it has answered the
@@ -136,14 +143,9 @@ impl Store {
         self.call(|reply| Call::Get(id, reply)).await
     }
 
-    /// Returns at most `limit` notes with larger ids than `after`, in the order of ids.
-    pub async fn list(&self, after: i64, limit: u8) -> Result<Vec<Note>, AppError> {
-        let call = |reply| Call::List {
-            after,
-            limit,
-            reply,
-        };
-        self.call(call).await
+    /// Returns the notes of a page, in the order of ids.
+    pub async fn list(&self, page: Page) -> Result<Vec<Note>, AppError> {
+        self.call(|reply| Call::List(page, reply)).await
     }
 
     /// Begins the job that has waited longest, and of SQLite's the one with the fewest
@@ -154,9 +156,8 @@ impl Store {
 
     /// Stores the result of a job, which is done then. Does nothing if the job has been
     /// begun again.
-    pub async fn complete(&self, job: (i64, i64), words: i64) -> Result<(), AppError> {
-        self.call(|reply| Call::Complete { job, words, reply })
-            .await
+    pub async fn complete(&self, job: Job, words: i64) -> Result<(), AppError> {
+        self.call(|reply| Call::Complete(job, words, reply)).await
     }
 
     /// Waits until a note has been added since the last wait. For one waiter.

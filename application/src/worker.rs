@@ -20,12 +20,9 @@ const IDLE: Duration = Duration::from_secs(10);
 
 /// Handles one job after the other until `stop`; then finishes its job. An attempt that
 /// fails, panics or is late is begun again.
-pub async fn work<F>(
-    store: Store,
-    stop: CancellationToken,
-    handle: impl Fn(Job) -> F,
-) -> Result<()>
+pub async fn work<H, F>(store: Store, stop: CancellationToken, handle: H) -> Result<()>
 where
+    H: Fn(Job) -> F + Clone + Send + 'static,
     F: Future<Output = Result<i64>> + Send + 'static,
 {
     while !stop.is_cancelled() {
@@ -35,18 +32,7 @@ where
         match store.next_job().await {
             Ok(Some(job)) => {
                 let (note, attempt) = (job.note, job.attempt);
-                // In a task, so that a panic ends this attempt and not the worker.
-                let handling = AbortOnDropHandle::new(tokio::spawn(handle(job)));
-                let handled = match timeout(ATTEMPT, handling).await {
-                    Ok(Ok(Ok(words))) => {
-                        let done = store.complete((note, attempt), words).await;
-                        done.map_err(Into::into)
-                    }
-                    Ok(Ok(Err(error))) => Err(error),
-                    Ok(Err(panic)) => Err(panic.into()),
-                    Err(late) => Err(late.into()),
-                };
-                if let Err(error) = handled {
+                if let Err(error) = try_once(&store, job, handle.clone()).await {
                     tracing::warn!(note, attempt, "a job failed: {error:#}");
                     pause.await;
                 }
@@ -60,6 +46,19 @@ where
         }
     }
     Ok(())
+}
+
+/// Fails if the attempt was late, panicked or failed, or if its result was not stored.
+async fn try_once<H, F>(store: &Store, job: Job, handle: H) -> Result<()>
+where
+    H: Fn(Job) -> F + Send + 'static,
+    F: Future<Output = Result<i64>> + Send + 'static,
+{
+    let copy = job.clone();
+    // In a task, so that a panic ends this attempt and not the worker.
+    let attempt = tokio::spawn(async move { handle(copy).await });
+    let words = timeout(ATTEMPT, AbortOnDropHandle::new(attempt)).await???;
+    Ok(store.complete(job, words).await?)
 }
 
 /// Counts the words of a note.

@@ -11,7 +11,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Result, bail};
 use app::shutdown::{self, Stop};
-use app::store::{Job, Store};
+use app::store::{Job, Page, Store};
 use app::worker::{count_words, work};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
@@ -27,15 +27,17 @@ async fn store() -> (Store, Empty) {
 }
 
 async fn words(store: &Store) -> Vec<Option<i64>> {
-    let notes = store.list(0, 255).await.unwrap();
+    let (after, limit) = (0, 255);
+    let notes = store.list(Page { after, limit }).await.unwrap();
     notes.into_iter().map(|note| note.words).collect()
 }
 
 /// Works until each note has its words.
-async fn finish<F: Future<Output = Result<i64>> + Send + 'static>(
-    store: &Store,
-    handle: impl Fn(Job) -> F,
-) -> Vec<Option<i64>> {
+async fn finish<H, F>(store: &Store, handle: H) -> Vec<Option<i64>>
+where
+    H: Fn(Job) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<i64>> + Send + 'static,
+{
     let stop = CancellationToken::new();
     let all = async {
         while words(store).await.contains(&None) {
@@ -51,17 +53,23 @@ async fn finish<F: Future<Output = Result<i64>> + Send + 'static>(
 #[tokio::test(start_paused = true)]
 async fn a_job_that_fails_panics_or_is_late_ends_its_attempt_only() {
     let (store, _database) = store().await;
-    for text in ["fails", "panics", "is late", "is good"] {
+    for text in ["fails", "panics", "panics early", "is late", "is good"] {
         store.add(text.to_owned()).await.unwrap();
     }
-    let handle = async |job: Job| match (&*job.text, job.attempt) {
-        ("fails", 1) => bail!("on purpose"),
-        ("panics", 1) => panic!("on purpose"),
-        ("is late", 1) => pending().await,
-        (_, attempt) => Ok(attempt),
+    let handle = |job: Job| {
+        let is_early = job.text == "panics early" && job.attempt == 1;
+        assert!(!is_early, "before there is a future");
+        async move {
+            match (&*job.text, job.attempt) {
+                ("fails", 1) => bail!("on purpose"),
+                ("panics", 1) => panic!("on purpose"),
+                ("is late", 1) => pending().await,
+                (_, attempt) => Ok(attempt),
+            }
+        }
     };
     let attempts = finish(&store, handle).await;
-    assert_eq!(attempts, [Some(2), Some(2), Some(2), Some(1)]);
+    assert_eq!(attempts, [Some(2), Some(2), Some(2), Some(2), Some(1)]);
 }
 
 /// In the n-th round the worker is dropped after n polls.

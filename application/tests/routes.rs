@@ -10,7 +10,7 @@ use app::observe::Metrics;
 use app::routes::{AppState, limited, routes};
 use app::server::{self, Limits};
 use app::shutdown::{self, Stop};
-use app::store::Store;
+use app::store::{Page, Store};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request, StatusCode};
@@ -255,7 +255,7 @@ async fn an_old_database_is_migrated_and_a_newer_one_refused() {
     .unwrap();
     for _ in 0..2 {
         let (store, ended) = Store::open(database.database(), 1).await.unwrap();
-        let notes = store.list(0, 10).await.unwrap();
+        let notes = store.list(Page::default()).await.unwrap();
         assert_eq!(notes[0].text, "old");
         drop(store);
         timeout(LIMIT, ended).await.expect("it ends").unwrap();
@@ -342,14 +342,15 @@ async fn a_job_that_never_ends_is_begun_five_times_and_holds_up_no_other() {
         let (store, _) = Store::open(database.database(), 10).await.unwrap();
         let bad = store.add("bad".to_owned()).await.unwrap().id;
         for attempt in 1..=5 {
-            let job = store.next_job().await.unwrap().unwrap();
-            assert_eq!((job.note, job.attempt), (bad, attempt));
+            let mut late = store.next_job().await.unwrap().unwrap();
+            assert_eq!((late.note, late.attempt), (bad, attempt));
             let good = store.add("good".to_owned()).await.unwrap().id;
             let job = store.next_job().await.unwrap().unwrap();
             assert_eq!((job.note, job.attempt), (good, 1));
-            store.complete((good, 1), 1).await.unwrap();
+            store.complete(job, 1).await.unwrap();
             // Too late: it does not change a job that has been begun again.
-            store.complete((bad, attempt - 1), 1).await.unwrap();
+            late.attempt -= 1;
+            store.complete(late, 1).await.unwrap();
             databases::expire("five_times", &database.setting).await;
         }
         assert_eq!(store.next_job().await.unwrap(), None);

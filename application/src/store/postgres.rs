@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Object, Pool, RecyclingMethod};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, error::Elapsed, timeout, timeout_at};
 use tokio_postgres::{Config, NoTls, Row, types::ToSql};
 use tokio_util::task::TaskTracker;
 
-use super::{Call, Job, MAX_ATTEMPTS, MAX_BATCH, Note, answer_adds};
+use super::{Call, Job, MAX_ATTEMPTS, MAX_BATCH, Note, Page, answer_adds};
 
 /// A server allows about 100 for all its programs.
 const CONNECTIONS: usize = 8;
@@ -151,71 +151,69 @@ async fn serve(pool: Pool, mut waiting: mpsc::Receiver<Call>) {
     batches.wait().await;
 }
 
-/// Stores the new notes by one statement, then answers the other calls. Fails if the
-/// server is silent.
+/// Answers the calls, the new notes last and by one statement. Fails if the server is
+/// silent: the calls that were not begun are dropped.
 async fn answer(client: &Client, calls: Vec<Call>) -> Result<(), Elapsed> {
     let end = Instant::now() + BATCH;
-    let (mut texts, mut adds, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut texts, mut adds) = (Vec::new(), Vec::new());
     for call in calls {
+        // An error of `send` means that the client has left.
         match call {
             Call::Add(text, reply) => {
                 texts.push(text);
                 adds.push(reply);
             }
-            other => others.push(other),
+            Call::Get(id, reply) => {
+                let sql = format!("SELECT {NOTE} FROM note WHERE id = $1");
+                let rows = rows(client, end, &sql, &[&id]).await?;
+                drop(reply.send(rows.map(|rows| rows.first().map(note))));
+            }
+            Call::List(Page { after, limit }, reply) => {
+                let sql =
+                    format!("SELECT {NOTE} FROM note WHERE id > $1 ORDER BY id LIMIT $2");
+                let rows = rows(client, end, &sql, &[&after, &i64::from(limit)]).await?;
+                drop(reply.send(rows.map(|rows| rows.iter().map(note).collect())));
+            }
+            Call::NextJob(reply) => {
+                let rows = rows(client, end, NEXT_JOB, &[&MAX_ATTEMPTS]).await?;
+                drop(reply.send(rows.map(|rows| rows.first().map(job))));
+            }
+            Call::Complete(Job { note, attempt, .. }, words, reply) => {
+                let values: [&(dyn ToSql + Sync); 3] = [&note, &attempt, &words];
+                let rows = rows(client, end, COMPLETE, &values).await?;
+                drop(reply.send(rows.map(drop)));
+            }
         }
     }
-    if !adds.is_empty() {
-        let sql = format!("{ADD} SELECT {NOTE} FROM added ORDER BY id");
-        let added = timeout_at(end, rows(client, &sql, &[&texts])).await;
-        let added = added.unwrap_or_else(|late| Err(late.into()));
-        answer_adds(adds, added.map(|rows| rows.iter().map(note).collect()));
+    if adds.is_empty() {
+        return Ok(());
     }
-    let answers = async {
-        for call in others {
-            answer_one(client, call).await;
+    let sql = format!("{ADD} SELECT {NOTE} FROM added ORDER BY id");
+    match rows(client, end, &sql, &[&texts]).await {
+        Ok(added) => {
+            answer_adds(adds, added.map(|rows| rows.iter().map(note).collect()));
+            Ok(())
         }
-    };
-    timeout_at(end, answers).await
-}
-
-async fn answer_one(client: &Client, call: Call) {
-    // An error of `send` means that the client has left.
-    match call {
-        Call::Add(..) => {}
-        Call::Get(id, reply) => {
-            let sql = format!("SELECT {NOTE} FROM note WHERE id = $1");
-            let rows = rows(client, &sql, &[&id]).await;
-            drop(reply.send(rows.map(|rows| rows.first().map(note))));
-        }
-        Call::List {
-            after,
-            limit,
-            reply,
-        } => {
-            let sql =
-                format!("SELECT {NOTE} FROM note WHERE id > $1 ORDER BY id LIMIT $2");
-            let rows = rows(client, &sql, &[&after, &i64::from(limit)]).await;
-            drop(reply.send(rows.map(|rows| rows.iter().map(note).collect())));
-        }
-        Call::NextJob(reply) => {
-            let rows = rows(client, NEXT_JOB, &[&MAX_ATTEMPTS]).await;
-            drop(reply.send(rows.map(|rows| rows.first().map(job))));
-        }
-        Call::Complete { job, words, reply } => {
-            let rows = rows(client, COMPLETE, &[&job.0, &job.1, &words]).await;
-            drop(reply.send(rows.map(drop)));
+        Err(late) => {
+            // The server may have stored them.
+            answer_adds(adds, Err(anyhow!("{late}")));
+            Err(late)
         }
     }
 }
 
+/// Fails if the server is silent. The result inside is that of the statement.
 async fn rows(
     client: &Client,
+    end: Instant,
     sql: &str,
     values: &[&(dyn ToSql + Sync)],
-) -> Result<Vec<Row>> {
-    let statement = client.prepare_cached(sql).await?;
-    Ok(client.query(&statement, values).await?)
+) -> Result<Result<Vec<Row>>, Elapsed> {
+    let rows = async {
+        let statement = client.prepare_cached(sql).await?;
+        Ok(client.query(&statement, values).await?)
+    };
+    timeout_at(end, rows).await
 }
 
 fn note(row: &Row) -> Note {

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, named_params};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Call, Job, MAX_ATTEMPTS, MAX_BATCH, Note, answer_adds};
+use super::{Call, Job, MAX_ATTEMPTS, MAX_BATCH, Note, Page, answer_adds};
 
 /// Each brings the database to the next version. Append to the list, and never change
 /// what has been released.
@@ -40,18 +40,16 @@ pub async fn start(
 ) -> Result<oneshot::Receiver<()>> {
     let (opens, opened) = oneshot::channel();
     let (ends, ended) = oneshot::channel();
-    thread::Builder::new().name("store".into()).spawn(move || {
-        let connection = connect(&path);
-        let (connection, failed) = match connection {
-            Ok(connection) => (Some(connection), Ok(())),
-            Err(error) => (None, Err(error)),
-        };
-        let _ = opens.send(failed);
-        if let Some(connection) = connection {
-            serve(connection, waiting);
-            let _ = ends.send(());
-        }
-    })?;
+    thread::Builder::new()
+        .name("store".into())
+        .spawn(move || match connect(&path) {
+            Ok(connection) => {
+                let _ = opens.send(Ok(()));
+                serve(connection, waiting);
+                let _ = ends.send(());
+            }
+            Err(error) => drop(opens.send(Err(error))),
+        })?;
     opened.await??;
     Ok(ended)
 }
@@ -68,21 +66,20 @@ fn connect(path: &Path) -> Result<Connection> {
 }
 
 fn migrate(db: &mut Connection) -> Result<()> {
-    let behavior = TransactionBehavior::Immediate;
-    let transaction = db.transaction_with_behavior(behavior)?;
-    let version: i64 =
-        transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let version = usize::try_from(version)?;
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let sql = "SELECT user_version FROM pragma_user_version";
+    let version: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
+    let newest = MIGRATIONS.len() as i64;
     ensure!(
-        version <= MIGRATIONS.len(),
-        "the database has version {version}, this program knows {}",
-        MIGRATIONS.len()
+        version <= newest,
+        "the database has version {version}, this program knows {newest}"
     );
-    for migration in &MIGRATIONS[version..] {
-        transaction.execute_batch(migration)?;
+    for (number, migration) in (1..).zip(MIGRATIONS) {
+        if number > version {
+            transaction.execute_batch(migration)?;
+        }
     }
-    let version = i64::try_from(MIGRATIONS.len())?;
-    transaction.pragma_update(None, "user_version", version)?;
+    transaction.pragma_update(None, "user_version", newest)?;
     Ok(transaction.commit()?)
 }
 
@@ -98,16 +95,10 @@ fn serve(mut db: Connection, mut waiting: mpsc::Receiver<Call>) {
                     adds.push(reply);
                 }
                 Call::Get(id, reply) => drop(reply.send(get(&db, id))),
-                Call::List {
-                    after,
-                    limit,
-                    reply,
-                } => {
-                    drop(reply.send(list(&db, after, limit)));
-                }
+                Call::List(page, reply) => drop(reply.send(list(&db, &page))),
                 Call::NextJob(reply) => drop(reply.send(next_job(&db))),
-                Call::Complete { job, words, reply } => {
-                    drop(reply.send(complete(&db, job, words)));
+                Call::Complete(job, words, reply) => {
+                    drop(reply.send(complete(&db, &job, words)));
                 }
             }
         }
@@ -140,10 +131,10 @@ fn get(db: &Connection, id: i64) -> Result<Option<Note>> {
     Ok(db.prepare_cached(sql)?.query_row([id], note).optional()?)
 }
 
-fn list(db: &Connection, after: i64, limit: u8) -> Result<Vec<Note>> {
+fn list(db: &Connection, page: &Page) -> Result<Vec<Note>> {
     let sql = "SELECT * FROM note WHERE id > ?1 ORDER BY id LIMIT ?2";
     let mut statement = db.prepare_cached(sql)?;
-    let notes = statement.query_map((after, limit), note)?;
+    let notes = statement.query_map((page.after, page.limit), note)?;
     Ok(notes.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -168,10 +159,10 @@ fn next_job(db: &Connection) -> Result<Option<Job>> {
     Ok(next.query_row([MAX_ATTEMPTS], job).optional()?)
 }
 
-fn complete(db: &Connection, (note, attempt): (i64, i64), words: i64) -> Result<()> {
+fn complete(db: &Connection, job: &Job, words: i64) -> Result<()> {
     let mut update = db.prepare_cached(
         "UPDATE note SET words = ?3 WHERE id = ?1
          AND EXISTS (SELECT 1 FROM job WHERE note = ?1 AND attempt = ?2)",
     )?;
-    Ok(update.execute((note, attempt, words)).map(drop)?)
+    Ok(update.execute((job.note, job.attempt, words)).map(drop)?)
 }
