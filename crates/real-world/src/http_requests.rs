@@ -1,7 +1,8 @@
 //! HTTP requests with reqwest: JSON there and back, errors, limits, one client for all.
 //!
 //! Make one `Client`, aiohttp's session, and clone it into tasks and structs: the clones
-//! share the connections. For a query, a token and JSON, write
+//! share the connections. If the first request after a pause fails, set
+//! `pool_idle_timeout` below the server's limit. For a query, a token and JSON, write
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
 //! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits
@@ -12,9 +13,9 @@
 //!
 //! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
 //!
-//! In production: `reqwest-retry` retries after 429 and 503. HTTPS needs the feature
-//! `rustls`, which is built without OpenSSL. A client obeys `HTTP_PROXY` and `NO_PROXY`,
-//! for localhost as well, unless its builder says `no_proxy()`.
+//! In production: HTTPS needs the feature `rustls`, which is built without OpenSSL. A
+//! client obeys `HTTP_PROXY` and `NO_PROXY`, for localhost as well, unless its builder
+//! says `no_proxy()`.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
 

@@ -1,4 +1,6 @@
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
@@ -148,5 +150,39 @@ async fn requests_no_content_and_a_byte_order_mark() -> Result<(), Failure> {
     let marked = format!("{OK}content-length: 5\r\n\r\n\u{FEFF}17");
     let (url, _task) = serve(&marked, Then::Closes).await?;
     assert_eq!(fetch_json::<u32>(client.get(&url)).await?, 17);
+    Ok(())
+}
+
+/// Its server may have closed it in between.
+#[tokio::test]
+async fn a_connection_that_was_idle_for_too_long_is_not_used_again() -> Result<(), Failure>
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    let serving = tokio::spawn(async move {
+        while let Ok((mut connection, _)) = listener.accept().await {
+            counted.fetch_add(1, SeqCst);
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                while connection.read(&mut request).await? > 0 {
+                    let answer = format!("{OK}content-length: 2\r\n\r\n[]");
+                    connection.write_all(answer.as_bytes()).await?;
+                }
+                Ok::<_, io::Error>(())
+            });
+        }
+    });
+    let _serving = AbortOnDropHandle::new(serving);
+    let builder = reqwest::Client::builder().no_proxy();
+    let client = builder
+        .pool_idle_timeout(Duration::from_millis(1))
+        .build()?;
+    for _ in 0..3 {
+        assert_eq!(client.get(&url).send().await?.text().await?, "[]");
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(connections.load(SeqCst), 3);
     Ok(())
 }

@@ -36,16 +36,17 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec, LinesCodec};
 use tower::ServiceExt;
 
 use super::support::child_of;
+use super::unwrapped;
 
 /// A stack for which no system has the memory.
 const TOO_LARGE: usize = 1 << 60;
 
 /// A message of the table, with what was printed.
-type Provoked = (&'static str, String);
+pub type Provoked = (&'static str, String);
 
 /// Returns the text of an error, and of its sources.
 #[track_caller]
-fn error<T>(result: Result<T, impl Into<Box<dyn Error>>>) -> String {
+pub fn error<T>(result: Result<T, impl Into<Box<dyn Error>>>) -> String {
     let error = result.err().expect("it fails").into();
     let errors = successors(Some(error.as_ref()), |&error| error.source());
     let texts: Vec<String> = errors.map(ToString::to_string).collect();
@@ -54,7 +55,7 @@ fn error<T>(result: Result<T, impl Into<Box<dyn Error>>>) -> String {
 
 /// Returns the text of a panic.
 #[track_caller]
-fn panics<T>(run: impl FnOnce() -> T) -> String {
+pub fn panics<T>(run: impl FnOnce() -> T) -> String {
     let payload = catch_unwind(AssertUnwindSafe(run)).err();
     match payload.expect("it panics").downcast::<String>() {
         Ok(text) => *text,
@@ -63,7 +64,7 @@ fn panics<T>(run: impl FnOnce() -> T) -> String {
 }
 
 /// Returns a runtime with one thread.
-fn runtime() -> Runtime {
+pub fn runtime() -> Runtime {
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime")
 }
@@ -359,7 +360,7 @@ fn io_of(
 
 /// Answers each connection with this text, and closes it; `None` keeps it open. Returns
 /// its address, and a receiver that learns of the first request.
-fn serve(answer: Option<&'static str>) -> (String, oneshot::Receiver<()>) {
+pub fn serve(answer: Option<&'static str>) -> (String, oneshot::Receiver<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound");
     let (asked, is_asked) = oneshot::channel();
@@ -786,9 +787,18 @@ fn each_message_is_provoked() {
         let streams = of_streams().await;
         let requests = of_requests().await;
         let tasks = of_tasks().await;
-        [axum, channels, streams, requests, tasks, of_tls().await].concat()
+        let sockets = unwrapped::of_websockets().await;
+        let unwrapped = unwrapped::of_requests().await;
+        let tls = of_tls().await;
+        [
+            axum, channels, streams, requests, tasks, tls, sockets, unwrapped,
+        ]
+        .concat()
     });
     provoked.extend([of_runtimes(), of_sqlite(), of_systems(), vec![one]].concat());
+    provoked.extend([unwrapped::of_runtimes(), unwrapped::of_sqlite()].concat());
+    provoked.extend([unwrapped::of_systems(), unwrapped::of_json()].concat());
+    provoked.extend(unwrapped::of_axum());
     let programs = provoked.len();
     let mut provoked: BTreeMap<&str, String> = provoked.into_iter().collect();
     assert_eq!(programs, provoked.len(), "two programs have one message");

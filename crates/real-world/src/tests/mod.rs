@@ -90,6 +90,8 @@ mod udp_ping;
 mod udp_server;
 #[cfg(unix)]
 mod unix_socket;
+#[cfg(target_os = "linux")]
+mod unwrapped;
 mod upload;
 mod upload_server;
 mod watch_files;
