@@ -262,16 +262,24 @@ fn module(line: &str) -> Option<(&str, char)> {
     Some((name, kind))
 }
 
-/// The text with these `mod` lines: behind the last that it has, or else at its end.
+/// How an item begins, and what belongs to it.
+const ITEMS: [&str; 8] = [
+    "use ", "pub ", "fn ", "async ", "const ", "struct ", "#[", "///",
+];
+
+/// The text with these `mod` lines: behind the last that it has, or else before its first
+/// item.
 fn with_mods(text: &str, mods: &[String]) -> String {
     let mut lines: Vec<&str> = text.lines().collect();
     let is_mod = |line: &&str| matches!(module(line), Some((_, ';')));
+    let is_item = |line: &&str| ITEMS.iter().any(|it| line.starts_with(it));
     let last = lines.iter().rposition(is_mod);
-    let at = last.map_or(lines.len(), |index| index + 1);
+    let first = lines.iter().position(is_item).unwrap_or(lines.len());
+    let at = last.map_or(first, |index| index + 1);
     // What the project does not use yet is no warning.
     let new = mods.iter().flat_map(|line| ["#[allow(dead_code)]", line]);
     let gap = last.is_none().then_some("");
-    lines.splice(at..at, gap.into_iter().chain(new));
+    lines.splice(at..at, new.chain(gap));
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     lines.join(end) + end
 }
