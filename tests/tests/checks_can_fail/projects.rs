@@ -102,7 +102,7 @@ fn a_project_gets_examples() {
     Ran::of(cargo).says(0, "both are done\n");
 }
 
-/// Where there is no module yet, the lines come at the end.
+/// Where there is no module yet, the lines come before the first item.
 #[test]
 fn a_project_without_modules_gets_one() {
     let fixture = fixture();
@@ -119,7 +119,8 @@ fn a_project_without_modules_gets_one() {
     fixture.write(&path("Cargo.toml"), &MANIFEST.replace("tokio", "# tokio"));
     add(&fixture, "good").says(0, "\ncargo add tokio@1 --features=full\n");
     let came = fixture.read(&path("src/main.rs"));
-    assert_eq!(came, format!("{main}\n#[allow(dead_code)]\nmod good;\n"));
+    let with_mod = main.replace("fn", "#[allow(dead_code)]\nmod good;\n\nfn");
+    assert_eq!(came, with_mod);
     let line = "tokio = { version = \"1\", features = [\"full\"] }\n";
     assert!(fixture.read(&path("Cargo.toml")).contains(line));
 }
