@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use catalog::python::Python;
 use catalog::workspace::Workspace;
+use futures::{StreamExt as _, stream};
 use mysql_async::prelude::Queryable as _;
 use redis::AsyncCommands as _;
 use servers::{Kind, Server};
@@ -338,13 +339,18 @@ impl Siege {
             }
             "nats_work_queue" => {
                 let queue = workers::work_queue(&url).await.expect("it runs");
-                for number in (first..=last).map(|it| it.to_string()) {
-                    // On a busy machine the answer may come too late. The server knows
-                    // the id, and stores no second job.
-                    let adding = async {
+                // Many at the same time, as the workers take the jobs meanwhile.
+                let adding = stream::iter(first..=last).map(|number| {
+                    let (queue, number) = (&queue, number.to_string());
+                    async move {
+                        // On a busy machine the answer may come too late. The server
+                        // knows the id, and stores no second job.
                         while queue.add(&number, number.clone()).await.is_err() {}
-                    };
-                    timeout(WEDGED, adding).await.expect("it is stored");
+                    }
+                });
+                let mut adding = adding.buffer_unordered(500);
+                while let Some(()) = timeout(WEDGED, adding.next()).await.expect("wedged")
+                {
                 }
                 return;
             }
