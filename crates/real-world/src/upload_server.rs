@@ -243,7 +243,10 @@ pub async fn serve(
     };
     select! {
         served = server => served,
-        () = too_late => Err(io::ErrorKind::TimedOut.into()),
+        () = too_late => {
+            let error = "some uploads had not ended";
+            Err(io::Error::new(io::ErrorKind::TimedOut, error))
+        }
     }
 }
 
