@@ -3,8 +3,7 @@
 //! A shutdown has three steps. Find out: await `Signals` next to the work, as with
 //! `loop.add_signal_handler`. Tell the tasks: cancel a token and close a channel. Wait:
 //! `drain` gives running tasks a limited time, and then names and aborts the others. A
-//! second signal ends the waiting, so listen until the end. `shutdown_in_three_steps` is
-//! the plain form.
+//! second signal ends the waiting, so listen until the end.
 //!
 //! Bounds: [`MAX_ORDERS`] running orders, and a time limit for the drain.
 //!

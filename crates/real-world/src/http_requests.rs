@@ -1,8 +1,8 @@
 //! HTTP requests with reqwest: JSON there and back, errors, limits, one client for all.
 //!
 //! Make one `Client`, aiohttp's session, and clone it into tasks and structs: the clones
-//! share the connections. If the first request after a pause fails, set
-//! `pool_idle_timeout` below the server's limit. For a query, a token and JSON, write
+//! share the connections. If a request after a pause fails, set `pool_idle_timeout`
+//! below the server's limit. For a query, a token and JSON, write
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
 //! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits

@@ -13,7 +13,7 @@
 //! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
 //!
 //! Platforms: On Windows a longer datagram is an error (10040) instead, which would end a
-//! ping. No datagram is longer than the buffer here.
+//! ping.
 //!
 //! asyncio: asyncio.DatagramProtocol, loop.create_datagram_endpoint, asyncio.timeout
 //! asyncio: asyncio.DatagramProtocol.datagram_received
