@@ -130,8 +130,8 @@ for (const block of document.querySelectorAll("main pre > code, .timeline-box"))
 // mdBook shows and hides the table of contents by a label, which no key reaches.
 (() => {
     const toggle = document.getElementById("mdbook-sidebar-toggle");
-    toggle.setAttribute("role", "button");
-    toggle.tabIndex = 0;
+    toggle.setAttribute("aria-expanded", is_open);
+    document.getElementById("mdbook-sidebar").setAttribute("aria-hidden", !is_open);
     toggle.addEventListener("keydown", (event) => {
         if (event.key === "Enter" || event.key === " ") {
             event.preventDefault();

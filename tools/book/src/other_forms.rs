@@ -4,14 +4,15 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use askama::Template;
+use askama::filters::{Html, escape};
 use catalog::compile_fail::CompileFail;
 use catalog::files::{read, replace};
 use mdbook_renderer::book::{Book, BookItem, Chapter};
 use reading::copy_into;
-use regex::{Captures, Regex};
-use serde_json::{Map, Value, json};
+use regex::Regex;
+use serde_json::{Map, json};
 
 use crate::changes::feed;
 use crate::contents::{Contents, Entry, Part};
@@ -50,19 +51,12 @@ struct Llms<'a> {
     full: usize,
 }
 
-#[derive(Template)]
-#[template(path = "head.html", escape = "html")]
-struct Head<'a> {
-    page: &'a Page,
-}
-
 /// What is said of a page.
 struct Page {
     /// Below the folder: `concurrency/gather.html`.
     path: String,
     /// As the table of contents has it.
     title: String,
-    heading: String,
     /// Its first sentence.
     note: String,
     /// Its first lines.
@@ -72,8 +66,14 @@ struct Page {
 }
 
 impl Page {
-    fn file_name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or_default()
+    /// Returns what search engines and agents read of the page.
+    fn head(&self) -> String {
+        let Ok(description) = escape(&self.description, Html);
+        let name = self.path.rsplit('/').next().unwrap_or_default();
+        format!(
+            "<meta name=\"description\" content=\"{description}\">\n\
+             <link rel=\"alternate\" type=\"text/markdown\" href=\"{name}.md\">"
+        )
     }
 }
 
@@ -82,8 +82,7 @@ impl Page {
 pub fn write(
     contents: &Contents<'_>,
     book: &Book,
-    address: Option<&str>,
-    index: Option<&[String; 2]>,
+    address: &str,
     out: &Path,
 ) -> Result<()> {
     let write = |path: &str, text: &str| replace(&out.join(path), text);
@@ -93,7 +92,6 @@ pub fn write(
     let program = Regex::new(r"\]\((\w[\w-]*/\w+)\.html\.md[^)]*\)")?;
     let elsewhere = Regex::new(r"\[([^\]]+)\]\([^)]+\.html\.md[^)]*\)")?;
     let any = Regex::new(r"\[([^\]]+)\]\([^)]+\)")?;
-    let mut around = Around::new()?;
     let (mut pages, mut full) = (Vec::new(), Vec::new());
     let mut begins = None;
     for item in book.iter() {
@@ -132,22 +130,16 @@ pub fn write(
         let first = Some("index.html").filter(|_| pages.is_empty());
         for path in first.into_iter().chain([page.path.as_str()]) {
             let path = out.join(path);
-            let mut html = read(&path)?;
-            if let Some([index, latest]) = index {
-                html = html.replace(index, latest);
-            }
-            let html = around.page(&page, &html)?;
-            replace(&path, &html)?;
+            // mdBook takes every link to Markdown for one to a page.
+            let html = read(&path)?.replace("/SKILL.html", "/SKILL.md");
+            replace(&path, &html.replacen("<!-- page -->", &page.head(), 1))?;
         }
         pages.push(page);
-    }
-    for (number, script) in (1..).zip(&around.scripts) {
-        write(&format!("theme/bar-{number}.js"), script)?;
     }
     full.extend(skill(contents, &out.join(FOLDER))?);
     let full = full.join("\n---\n\n");
     write("llms-full.txt", &full)?;
-    let (pages, address) = (&pages[..], address.unwrap_or_default());
+    let pages = &pages[..];
     let full = full.len() / 1000;
     write("changes.xml", &feed(&contents.changes, address)?)?;
     let llms = Llms {
@@ -172,6 +164,13 @@ fn plain(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {
         .into_owned())
 }
 
+/// Returns the first heading of a page.
+pub fn heading(chapter: &Chapter) -> String {
+    let mut lines = chapter.content.lines();
+    let heading = lines.find_map(|line| line.strip_prefix("# "));
+    heading.unwrap_or(&chapter.name).replace('`', "")
+}
+
 /// Says of a page what its Markdown begins with.
 fn page(
     chapter: &Chapter,
@@ -180,8 +179,7 @@ fn page(
     begins: Option<String>,
     links: &Regex,
 ) -> Page {
-    let heading = text.lines().find_map(|line| line.strip_prefix("# "));
-    let heading = heading.unwrap_or(&chapter.name).replace('`', "");
+    let heading = heading(chapter);
     let is_prose =
         |it: &&str| it.starts_with(|c: char| c.is_alphanumeric() || "`[".contains(c));
     let prose = text.split("\n\n").find(is_prose).unwrap_or(&heading);
@@ -200,106 +198,12 @@ fn page(
         path: format!("{id}.html"),
         title: chapter.name.clone(),
         note: match chapter.number {
-            Some(_) if chapter.sub_items.is_empty() => heading.clone(),
+            Some(_) if chapter.sub_items.is_empty() => heading,
             _ => sentence.trim_end_matches('.').to_owned(),
         },
-        heading,
         description,
         begins,
     }
-}
-
-/// Finds in what mdBook puts around each page: what no page uses, and a third of its size.
-const UNUSED: &str = r#"(?sx)<!--.*?--> | \n\s+
-    | <template\ id=fa-(?:eye|eye-slash|play|clock-rotate-left)>.*?</template>
-    | (<template\ id=fa-copy>.*?</template>) | <span\ class=fa-svg.*?</span>
-    | <li\ role="none"><button[^>]*mdbook-theme-(?:rust|coal|ayu)">.*?</li>
-    | <title>.*?</title> | <script>\s*try\ \{\s*let\ theme\ .*?</script>"#;
-
-/// Finds what is the same on each page: scripts, and the parts that do nothing without them.
-const SAME: &str = r#"(?sx)<script>\s*(?<script>(?:const\ default_theme|let\ sidebar|document).*?)</script>
-    | <div\ id="mdbook-help-container">.*?</div>\s*</div>\s*</div>
-    | <button\ id="mdbook-theme-toggle".*?</ul>\s*<button\ id="mdbook-search-toggle".*?</button>
-    | <div\ id="mdbook-search-wrapper".*?</ul>\s*</div>\s*</div>
-    | <template\ id=fa-copy>.*?</template>"#;
-
-/// What the bar says to those who do not see it.
-const ADDED: [(&str, &str); 3] = [
-    (
-        "<body>",
-        "<body>\n<a class=\"skip\" href=\"#mdbook-content\">Skip to the text</a>",
-    ),
-    (
-        "<div id=\"mdbook-menu-bar\"",
-        "<div role=\"banner\" id=\"mdbook-menu-bar\"",
-    ),
-    (
-        "<div id=\"mdbook-searchresults-header\"",
-        "<div role=\"status\" id=\"mdbook-searchresults-header\"",
-    ),
-];
-
-/// Makes the pages that mdBook has written smaller.
-struct Around {
-    unused: Regex,
-    same: Regex,
-    /// What was the same on each page so far.
-    scripts: Vec<String>,
-}
-
-impl Around {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            unused: Regex::new(UNUSED)?,
-            same: Regex::new(SAME)?,
-            scripts: Vec::new(),
-        })
-    }
-
-    /// Returns the page with a description, the way to its Markdown, and a script for each
-    /// part that is the same on all pages.
-    fn page(&mut self, page: &Page, html: &str) -> Result<String> {
-        let html = head(page, &self.unused, html)?;
-        let root = "../".repeat(page.path.matches('/').count());
-        let mut scripts = Vec::new();
-        let html = self.same.replace_all(&html, |found: &Captures<'_>| {
-            scripts.push(match found.name("script") {
-                Some(script) => script.as_str().to_owned(),
-                None => format!(
-                    "document.currentScript.insertAdjacentHTML(\"beforebegin\", {})",
-                    Value::from(&found[0])
-                ),
-            });
-            let number = scripts.len();
-            format!("<script src=\"{root}theme/bar-{number}.js\"></script>")
-        });
-        if self.scripts.is_empty() {
-            self.scripts.clone_from(&scripts);
-        }
-        let is_same = scripts == self.scripts;
-        ensure!(is_same, "what mdBook puts around {} differs", page.path);
-        Ok(html.into_owned())
-    }
-}
-
-/// Adds a description, and the way to the Markdown, to a page that mdBook has written.
-fn head(page: &Page, unused: &Regex, html: &str) -> Result<String> {
-    let parts = html.split_once("<main>").and_then(|(before, rest)| {
-        let (main, after) = rest.split_once("</main>")?;
-        let start = "<meta name=\"description\" content=\"";
-        let (top, rest) = before.split_once(start)?;
-        Some([top, rest.split_once('>')?.1, main, after])
-    });
-    let parts = parts.context("mdBook has written a page in another form")?;
-    let [top, bar, after] =
-        [parts[0], parts[1], parts[3]].map(|it| unused.replace_all(it, "$1\n"));
-    let bar = ADDED.iter().fold(bar.into_owned(), |bar, (from, to)| {
-        bar.replacen(from, to, 1)
-    });
-    let head = Head { page }.render()?;
-    // mdBook takes every link to Markdown for one to a page.
-    let main = parts[2].replace("/SKILL.html", "/SKILL.md");
-    Ok(format!("{top}{head}{bar}<main>{main}</main>{after}"))
 }
 
 /// Returns what comes before the first colon.

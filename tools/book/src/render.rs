@@ -28,22 +28,21 @@ pub fn render(contents: &Contents<'_>, out: &Path, runs: bool) -> Result<()> {
     let mut config = Config::from_disk(root.join("book.toml"))?;
     // Where it is published: MDBOOK_OUTPUT__HTML__SITE_URL.
     config.update_from_env()?;
-    let context = RenderContext::new(root, book(contents)?, config, out);
+    let mut context = RenderContext::new(root, book(contents)?, config, out);
+    let chapters = context.book.chapters();
+    let titles = chapters.filter_map(|it| {
+        let title = format!("{} - From asyncio to Tokio", other_forms::heading(it));
+        Some((it.path.clone()?, title))
+    });
+    context.chapter_titles = titles.collect();
     let rendered = HtmlHandlebars::new().render(&context);
     rendered.with_context(|| format!("mdBook cannot make {}", out.display()))?;
+    if runs {
+        search::write(contents, out)?;
+    }
     let address = context.config.html_config().unwrap_or_default().site_url;
-    let index = if runs {
-        Some(search::replace(contents, out)?)
-    } else {
-        None
-    };
-    other_forms::write(
-        contents,
-        &context.book,
-        address.as_deref(),
-        index.as_ref(),
-        out,
-    )
+    let address = address.unwrap_or_default();
+    other_forms::write(contents, &context.book, &address, out)
 }
 
 fn book(contents: &Contents<'_>) -> Result<Book> {

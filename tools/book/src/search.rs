@@ -1,14 +1,13 @@
 //! The search of the pages: that of `find`, as WebAssembly, behind mdBook's search bar.
 
 use std::fs;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
 use std::process::Command;
 
 use ::search::{Index, Kind};
 use anyhow::{Context, Result, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use catalog::files::{entries, stem};
+use catalog::files::{replace, stem};
 use catalog::workspace::{Workspace, cargo};
 use serde_json::json;
 
@@ -16,14 +15,10 @@ use crate::contents::Contents;
 use crate::links::slug;
 use crate::markup::anchor;
 
-/// What mdBook's search bar calls in the place of elasticlunr.
-const BAR: &str = include_str!("../../../docs/theme/search.js");
-
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Puts the search in the place of what mdBook has written to `out`. Returns the name of its
-/// index, and the name for pages, which changes with what is in it.
-pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<[String; 2]> {
+/// Writes the search, which the pages load when somebody searches.
+pub fn write(contents: &Contents<'_>, out: &Path) -> Result<()> {
     let workspace = contents.workspace;
     let config = json!({
         "doc_urls": [],
@@ -35,20 +30,7 @@ pub fn replace(contents: &Contents<'_>, out: &Path) -> Result<[String; 2]> {
         },
     });
     let text = format!("window.search = Object.assign(window.search, {config});");
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    let written = |start: &str, text: &str| {
-        let mut paths = entries(out)?.into_iter();
-        let path = paths.rfind(|path| stem(path).starts_with(start));
-        let path = path.with_context(|| format!("mdBook has written no {start}"))?;
-        fs::write(&path, text)?;
-        Ok(format!("{}.js", stem(&path)))
-    };
-    written("elasticlunr", BAR)?;
-    let name: Result<String> = written("searchindex", &text);
-    let name = name?;
-    let latest = format!("{name}?{:x}", hasher.finish());
-    Ok([name, latest])
+    replace(&out.join("search-index.js"), &text)
 }
 
 /// Compiles the search.

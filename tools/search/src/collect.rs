@@ -170,6 +170,9 @@ impl Index {
         for at in 0..self.entries.len() {
             let entry = &mut self.entries[at];
             entry.key = whole(&entry.text[..entry.length]);
+            let heading = self.stems.learn(&entry.text);
+            entry.heading = heading.chars().count();
+            entry.stems = heading + &entry.below;
             if entry.kind == Kind::Section {
                 continue;
             }
@@ -221,9 +224,8 @@ impl Index {
                 self.lead_to(page.clone());
                 self.add(Kind::Section, &format!("{heading}{rest}"), "", Vec::new());
                 self.lead_to(page.clone());
-                let stems = self.stems.learn(body);
                 if let Some(last) = self.entries.last_mut() {
-                    last.stems += &stems;
+                    last.below = self.stems.learn(body);
                 }
             }
         }
@@ -247,19 +249,18 @@ impl Index {
                 return;
             }
         }
-        let stems = self.stems.learn(&text);
-        // These are longer than all others together.
-        let is_shown = !matches!(kind, Kind::Header | Kind::Program);
-        self.entries.push(Entry {
+        let mut entry = Entry {
             kind,
-            key: String::new(),
-            length: if is_shown { key.len() } else { 0 },
-            text: if is_shown { text } else { String::new() },
-            heading: stems.chars().count(),
-            stems,
             examples,
-            page: None,
-        });
+            ..Entry::default()
+        };
+        // These are longer than all others together.
+        if matches!(kind, Kind::Header | Kind::Program) {
+            entry.below = self.stems.learn(&text);
+        } else {
+            (entry.text, entry.length) = (text, key.len());
+        }
+        self.entries.push(entry);
     }
 }
 

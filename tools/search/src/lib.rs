@@ -22,10 +22,21 @@ use words::{Stemmed, Stems, whole, words};
 
 /// What an entry is, and how much its match counts.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
 )]
 pub enum Kind {
     /// The name of an example.
+    #[default]
     Example,
     /// Its first line, its section and the heading that it stands under.
     Summary,
@@ -87,25 +98,36 @@ impl Kind {
     }
 }
 
-/// Something that can be found.
-#[derive(Debug, Serialize, Deserialize)]
+/// Something that can be found. A saved one has short names, and what it lacks is left out.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Entry {
+    #[serde(rename = "k")]
     kind: Kind,
     /// Nothing where it is never shown.
+    #[serde(rename = "t", skip_serializing_if = "String::is_empty")]
     text: String,
     /// How many bytes of it a query says that means this entry alone: all, or a name without
     /// its counterpart.
+    #[serde(rename = "l")]
     length: usize,
     /// These, as they are compared with a query.
     #[serde(skip)]
     key: String,
-    /// The stems of its words.
+    /// The stems of the words that are not shown: of what stands under a heading.
+    #[serde(rename = "s", skip_serializing_if = "String::is_empty")]
+    below: String,
+    /// The stems of all its words, those of its text first.
+    #[serde(skip)]
     stems: String,
-    /// How many of them are of its text; the others are of what stands under a heading.
+    /// How many of them are of its text.
+    #[serde(skip)]
     heading: usize,
     /// Places in [`Index::examples`], the best first.
+    #[serde(rename = "e", skip_serializing_if = "Vec::is_empty")]
     examples: Vec<usize>,
     /// Where to read, if not an example.
+    #[serde(rename = "p", skip_serializing_if = "Option::is_none")]
     page: Option<String>,
 }
 
