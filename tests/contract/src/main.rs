@@ -11,6 +11,7 @@ extern crate harness as tokio;
 mod alike;
 mod alike_real;
 mod asyncio_futures;
+mod by_type;
 mod datagrams;
 mod gather_and_wait;
 mod generators;
@@ -23,13 +24,16 @@ mod newer_python;
 mod queue_shutdown;
 mod queues;
 mod servers;
+mod sockets_in_detail;
 mod stream_end;
 mod streams;
 mod subprocesses;
 mod task_groups;
 mod tasks;
+mod tasks_in_detail;
 mod timeouts;
 mod timeouts_real;
+mod without_counterpart;
 
 #[path = "../support.rs"]
 pub mod support;

@@ -9,7 +9,7 @@ use catalog::tables::{self, ApiName, Neighbour, SheetRow, Status};
 use catalog::workspace::Workspace;
 
 /// Counterparts that no program here uses, each with the reason.
-const NOT_USED: [(&str, &str); 16] = [
+const NOT_USED: [(&str, &str); 12] = [
     ("AsyncFd::writable", "AsyncFd needs unsafe code"),
     (
         "AsyncWriteExt::write_vectored",
@@ -19,9 +19,6 @@ const NOT_USED: [(&str, &str); 16] = [
         "Dump::tasks",
         "needs a build of Tokio with tokio_unstable, on Linux",
     ),
-    ("Framed::backpressure_boundary", "a number to look at"),
-    ("Framed::set_backpressure_boundary", "a number to set"),
-    ("Framed::write_buffer", "a buffer to look at"),
     (
         "Handle::dump",
         "needs a build of Tokio with tokio_unstable, on Linux",
@@ -39,10 +36,6 @@ const NOT_USED: [(&str, &str); 16] = [
         "needs a build of Tokio with tokio_unstable",
     ),
     ("tokio_test::io::Builder::read_error", "a crate for tests"),
-    (
-        "tokio::io::unix::AsyncFd",
-        "its constructor without unsafe code is deprecated",
-    ),
     (
         "tokio_util::udp::UdpFramed",
         "a frame of its own for each datagram",
