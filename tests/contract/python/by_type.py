@@ -273,7 +273,8 @@ def probes():
     yield "process.wait.many-tasks", raises(two_wait())
     yield "loop.close.twice", in_a_loop_of_its_own(lambda loop: loop.close())
     yield "runner.close.refuses", in_a_loop_of_its_own(closed_runner)
-    yield "task.cancel.returns-bool", cancel_returns(asyncio.create_task(asyncio.sleep(9)))
+    sleeping = asyncio.create_task(asyncio.sleep(9))
+    yield "task.cancel.returns-bool", cancel_returns(sleeping)
     yield "future.cancel.returns-bool", cancel_returns(loop.create_future())
     yield "stream.reader.needs-loop", raises(without_a_loop())
 

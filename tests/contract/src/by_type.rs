@@ -121,7 +121,9 @@ async fn main() {
         "future.add_done_callback.of-a-task" => compiles!([JoinHandle<()>] Clone),
         "task_group.enter.once" => compiles!([JoinSet<()>] Clone),
         "lock.release.not-acquired-refused" => compiles!([MutexGuard<'static, ()>] Clone),
-        "bounded_semaphore.release.refused" => compiles!([SemaphorePermit<'static>] Clone),
+        "bounded_semaphore.release.refused" => {
+            compiles!([SemaphorePermit<'static>] Clone)
+        },
         "future.set_result.twice-refused" => compiles!([Sender<()>] Clone),
         "remove_reader.twice" => compiles!([AsyncFd<OwnedFd>] Clone),
         "add_reader.of-a-transport" => compiles!([TcpStream] Clone),
