@@ -21,6 +21,7 @@ mod loops;
 mod main_body;
 mod managers;
 mod newer_python;
+mod python_3_13;
 mod queue_shutdown;
 mod queues;
 mod servers;
