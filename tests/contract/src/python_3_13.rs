@@ -1,5 +1,7 @@
 //! What asyncio has since Python 3.13, and the newer parts of older names.
 //!
+//! CPython 3.11 and 3.12 do not have these names, so only a newer one runs the twin.
+//!
 //! asyncio: asyncio.as_completed (async iteration), asyncio.Server.abort_clients
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.eager_task_factory
 //! differs: a result comes without its task, and there are no eager tasks
