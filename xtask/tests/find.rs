@@ -195,6 +195,32 @@ fn a_short_word_is_not_corrected() {
     assert_eq!(right, ["semaphore"]);
 }
 
+/// The pages of the book search in a saved index: they find the same, in the same order.
+#[test]
+fn the_pages_of_the_book_find_the_same() {
+    let index = Index::of(&WORKSPACE).expect("the tables can be read");
+    let saved = index.save(|_, _, page| page.map(str::to_owned));
+    let saved = Index::load(&saved.expect("it is JSON")).expect("it is whole");
+    let rows = tables::read::<Query>(&WORKSPACE.root, "xtask/tests/queries.tsv");
+    let rows = rows.expect("the queries can be read");
+    let typed = TYPED
+        .lines()
+        .map(|line| line.split_once(" => ").expect("what is found"));
+    let typed = typed.map(|(typed, _)| typed.split_once(' ').expect("among how many").1);
+    let queries = rows.iter().map(|(_, row)| row.query.as_str()).chain(typed);
+    for query in queries {
+        let [saved, found] = [&saved, &INDEX].map(|index| {
+            let found = index.find(query, 10);
+            let hits = found.hits.into_iter();
+            let hits: Vec<_> = hits
+                .map(|hit| (hit.example.map(|it| it.id()), hit.reason))
+                .collect();
+            (hits, found.answer, found.corrected)
+        });
+        assert_eq!(saved, found, "{query}");
+    }
+}
+
 /// Questions in words that are not in the tables: eight of ten have a right example among
 /// the first three.
 #[test]
