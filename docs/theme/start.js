@@ -11,9 +11,10 @@ const saved = (name) => {
 };
 const default_theme = matchMedia("(prefers-color-scheme: dark)").matches
     ? default_dark_theme : default_light_theme;
-const theme = [saved("mdbook-theme")].find((it) => it === "light" || it === "navy");
+const chosen = saved("mdbook-theme");
+const theme = ["light", "navy"].includes(chosen) ? chosen : default_theme;
 document.documentElement.classList.remove(default_light_theme);
-document.documentElement.classList.add(theme ?? default_theme, "js");
+document.documentElement.classList.add(theme, "js");
 const is_open = document.body.clientWidth >= 1080 && saved("mdbook-sidebar") !== "hidden";
 document.getElementById("mdbook-sidebar-toggle-anchor").checked = is_open;
 document.documentElement.classList.toggle("sidebar-visible", is_open);

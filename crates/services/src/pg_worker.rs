@@ -32,7 +32,6 @@ use futures::future::join_all;
 use tokio::select;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
-
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{AsyncMessage, Config, NoTls};
 use tokio_util::sync::CancellationToken;

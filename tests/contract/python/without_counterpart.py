@@ -18,8 +18,8 @@ async def work(value=None):
     return value
 
 
-async def cancelled_with(message):
-    task = asyncio.create_task(asyncio.sleep(100))
+async def cancelled_with(message, waiting):
+    task = asyncio.create_task(waiting)
     await settle()
     task.cancel(message)
     try:
@@ -34,13 +34,7 @@ async def condition_cancelled_with(message):
             await condition.wait()
 
     condition = asyncio.Condition()
-    task = asyncio.create_task(wait())
-    await settle()
-    task.cancel(message)
-    try:
-        await task
-    except asyncio.CancelledError as error:
-        return error.args[0]
+    return await cancelled_with(message, wait())
 
 
 async def barrier_counts():
@@ -300,7 +294,7 @@ async def internals():
 
 def probes():
     yield "condition.cancel.message", condition_cancelled_with("a message")
-    yield "task.cancel.message", cancelled_with("a message")
+    yield "task.cancel.message", cancelled_with("a message", asyncio.sleep(100))
     yield "barrier.n_waiting.counts", barrier_counts()
     yield "barrier.state.draining", barrier_counts()
     yield "task_group.create_task.name", names()

@@ -315,17 +315,22 @@ async fn alpn_chooses_http_1_and_refuses_a_client_that_speaks_http_2_alone()
     Ok(())
 }
 
-#[tokio::test]
-async fn a_response_ends_with_close_notify() -> Result<(), Failure> {
-    let (authority, server) = started(LIMITS).await?;
+/// A request is answered, and the end of the connection is no error.
+async fn says_hello_to_the_end(limits: Limits) -> Result<(), Failure> {
+    let (authority, server) = started(limits).await?;
     let mut stream = server.connect(&authority, &[]).await?;
     let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await?;
     let mut answer = String::new();
-    // Without it this would be an error: UnexpectedEof.
     soon(stream.read_to_string(&mut answer)).await?;
     assert!(answer.ends_with("hello"), "{answer}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_response_ends_with_close_notify() -> Result<(), Failure> {
+    // Without it this would be an error: UnexpectedEof.
+    says_hello_to_the_end(LIMITS).await
 }
 
 #[tokio::test]
@@ -337,14 +342,7 @@ async fn limits_without_end_overflow_nothing() -> Result<(), Failure> {
         connection: Duration::MAX,
         drain: Duration::MAX,
     };
-    let (authority, server) = started(limits).await?;
-    let mut stream = server.connect(&authority, &[]).await?;
-    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    stream.write_all(request).await?;
-    let mut answer = String::new();
-    soon(stream.read_to_string(&mut answer)).await?;
-    assert!(answer.ends_with("hello"), "{answer}");
-    Ok(())
+    says_hello_to_the_end(limits).await
 }
 
 #[tokio::test]
