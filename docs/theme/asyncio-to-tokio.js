@@ -28,12 +28,8 @@
         document.documentElement.dataset.shown = shown;
         tabs.forEach((tab) => tab.setAttribute("aria-pressed", tab.value === shown));
     };
-    let chosen = null;
-    try {
-        chosen = localStorage.getItem("shown");
-    } catch { /* Not from a file, in some browsers. */ }
     const fits = document.querySelector("main").clientWidth >= 1450;
-    show(chosen ?? (fits ? "both" : "rust"));
+    show(saved("shown") ?? (fits ? "both" : "rust"));
     for (const tab of tabs) {
         tab.addEventListener("click", () => {
             show(tab.value);

@@ -5,7 +5,7 @@
 const saved = (name) => {
     try {
         return localStorage.getItem(name);
-    } catch {
+    } catch { // Not from a file, in some browsers.
         return null;
     }
 };
