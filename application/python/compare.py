@@ -106,7 +106,10 @@ def running(command, exits=(0, -signal.SIGTERM)):
 def answers(address):
     """What a client sees of each request, without what no two answers share."""
     seen = []
-    with httpx.Client(base_url=f"http://{address}") as client:
+    # A connection for each request: a service that refuses one by its head alone closes the
+    # connection, unless the body has come as well.
+    alone = httpx.Limits(max_keepalive_connections=0)
+    with httpx.Client(base_url=f"http://{address}", limits=alone) as client:
         for method, path, body in REQUESTS:
             # Only then has the worker nothing left to do.
             if method == "GET":
