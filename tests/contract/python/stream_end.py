@@ -494,6 +494,7 @@ def probes():
     yield "tls.handshake.trusted", handshake(trusting, "localhost")
     yield "tls.handshake.unknown-authority", handshake(strangers, "localhost")
     yield "tls.handshake.wrong-name", handshake(trusting, "example.com")
+    yield "tls.name.empty-switches-off", handshake(trusting, "")
     no_tls = b"HTTP/1.1 400 Bad Request\r\n\r\n"
     yield "tls.handshake.no-tls-fails", handshake_with(no_tls)
     yield "tls.handshake.connection-lost-fails", handshake_with(b"")

@@ -475,6 +475,13 @@ async fn handshake(trusting: bool, name: &'static str) -> String {
     format!("the client {told}, the server fails: {failed}")
 }
 
+fn nameless() -> String {
+    match ServerName::try_from("") {
+        Ok(_) => "the client accepts".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
 async fn handshake_with(bytes: &'static [u8]) -> String {
     let ((connector, _), (ours, mut theirs)) = (tls(true), pair(Small::None).await);
     let client = tokio::spawn(connector.connect(localhost(), ours));
@@ -569,6 +576,7 @@ async fn main() {
         "tls.handshake.trusted" => handshake(true, "localhost"),
         "tls.handshake.unknown-authority" => handshake(false, "localhost"),
         "tls.handshake.wrong-name" => handshake(true, "example.com"),
+        "tls.name.empty-switches-off" => async { nameless() },
         "tls.handshake.no-tls-fails" => handshake_with(b"HTTP/1.1 400\r\n\r\n"),
         "tls.handshake.connection-lost-fails" => handshake_with(b""),
         "tls.handshake.limit" => or_hangs(handshake_without_limit()),

@@ -35,9 +35,8 @@ struct Clause {
     tests: String,
 }
 
-/// Why nothing tries a clause: a type makes it impossible, it needs unsafe code, or `-`:
-/// there is no probe yet.
-const WHY_NOT: [&str; 3] = ["-", "types", "unsafe"];
+/// Why nothing tries a clause: a type makes it impossible, or it needs unsafe code.
+const WHY_NOT: [&str; 2] = ["types", "unsafe"];
 
 impl Clause {
     /// Whether a group tries it.
