@@ -5,10 +5,13 @@ Prints nothing if all is well.
 
 import asyncio
 import gc
+import io
 import multiprocessing
 import os
+import socket
 import sys
 import threading
+import time
 import weakref
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -246,12 +249,24 @@ def spawn_after_the_first_call():
 
 
 def a_loop_closes_under_a_pending_future():
+    # The trap of `runtime_at_exit`. The first futures may end before their loop, the last
+    # one cannot: its answer is sent when the loop is closed.
+    server = socket.create_server(("127.0.0.1", 0))
+    client = shared_client_rs.Client(*server.getsockname(), 1)
+
     async def main():
         for ms in range(10):
             runtime_at_exit_rs.delayed(1, ms)  # nobody awaits it
+        client.ask("a")
 
+    sys.stderr = shown = io.StringIO()
     for _ in range(20):
         run(main())
+    peer, _ = server.accept()
+    with server, peer:
+        peer.sendall(b"A\n")
+        while "Event loop is closed" not in shown.getvalue():
+            time.sleep(0.001)
 
 
 if __name__ == "__main__":
