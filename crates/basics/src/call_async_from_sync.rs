@@ -9,7 +9,8 @@
 //! found future".
 //!
 //! Trap: On a thread that runs async code, `block_on` panics, "Cannot start a runtime
-//! from within a runtime". `asyncio.run` refuses this as well.
+//! from within a runtime". `asyncio.run` refuses this as well. `block_on` of the crate
+//! `futures` does not panic: it blocks the thread, and often hangs there.
 //!
 //! Trap: Without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
 //! reactor running". Check with `Handle::try_current`.

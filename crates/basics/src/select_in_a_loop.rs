@@ -6,7 +6,8 @@
 //! takes `&mut` of it. Without the pin, it "cannot be unpinned".
 //!
 //! Trap: A dropped future may lose items. A dropped `recv` loses none. A future that
-//! receives an item and then awaits something else loses the item.
+//! receives an item and then awaits something else loses the item. A dropped `send` loses
+//! its item too: await `mpsc::Sender::reserve`, then send.
 //!
 //! See also: `select_in_a_struct`, `select_biased`, `cancel_safety`, `timeouts`.
 //!

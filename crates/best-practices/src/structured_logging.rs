@@ -8,7 +8,8 @@
 //! directive counts only if the filter is empty: put `info,` before the filter.
 //!
 //! Trap: A spawned task has no span; an asyncio task has a copy of the context. Add
-//! `in_current_span`. In `main`, a guard of `entered()` over an await mixes up the ids.
+//! `in_current_span`; in `spawn_blocking`, call `span.in_scope(|| ..)`. In `main`, a
+//! guard of `entered()` over an await mixes up the ids.
 //!
 //! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.
 //!

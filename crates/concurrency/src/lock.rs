@@ -11,7 +11,8 @@
 //! Trap: A std guard that is held across an await makes the task fail to compile: "future
 //! cannot be sent between threads safely". End its life with a block: `drop` may not be
 //! enough, and a guard in a `match` lives until the end of the `match`. References into a
-//! `dashmap` are guards too.
+//! `dashmap` are guards too, but compile: a task that wants the same key then blocks its
+//! thread. If all threads are blocked, the program hangs.
 //!
 //! Trap: A holder that is cancelled at an await leaves the value half changed, and the
 //! lock is released. Await first, then make the whole change without an await.

@@ -13,8 +13,7 @@
 //! Trap: The system resets a connection that is dropped with unread bytes, even after
 //! `shutdown`. The other side then loses the bytes that it has not read yet ("Connection
 //! reset by peer"). Over TLS 1.3 there are always unread bytes: see `close` in `tls`. In
-//! asyncio this is rare, because its transport reads all that comes until you call
-//! `close`.
+//! asyncio this is rare: its transport reads until you call `close`.
 //!
 //! Trap: `shutdown` ends one direction only. A task that reads the other half waits for
 //! the peer, as long as the peer likes. In asyncio, `close` ends that task's read.

@@ -2,8 +2,8 @@
 //!
 //! A job is a row. A worker claims it for a limited time, the lease. If the worker is
 //! killed, another worker claims the job afterwards. Add a job in the transaction of your
-//! own data. Complete the job in the transaction that writes its result. Then the result
-//! is written exactly once. An effect elsewhere, such as a mail, may happen twice.
+//! own data. Complete the job in the transaction that writes its result: it is written
+//! exactly once. An effect elsewhere, such as a mail, may happen twice.
 //!
 //! Bounds: One transaction at a time. Unbounded: The table. Delete finished jobs.
 //!

@@ -11,7 +11,8 @@
 //!
 //! Trap: The extractor of the body (`Json`, `String`) must come last. Otherwise the
 //! compiler reports "the trait bound ... is not satisfied". `#[axum::debug_handler]`
-//! gives the reason.
+//! gives the reason. In middleware, `Request` and `Next` come last, and `State` has the
+//! type that you gave to `from_fn_with_state`.
 //!
 //! Trap: Code after `next.run` does not run if the client leaves. Put such code into a
 //! `Drop`; in Python into a `finally`.

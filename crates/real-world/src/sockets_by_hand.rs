@@ -4,7 +4,9 @@
 //! that `read`, `write_all` and `accept` are `sock_recv`, `sock_sendall`, `sock_accept`.
 //! `add_reader` is a task that awaits `readable` and calls `try_read`. `readable` may be
 //! wrong: on `WouldBlock`, wait again. `from_std` takes over a socket of the standard
-//! library, `AsyncFd` any other descriptor.
+//! library, `AsyncFd` any other descriptor. To notice that the peer has closed, without
+//! reading: on Linux await `ready(tokio::io::Interest::PRIORITY)`. Elsewhere `peek`
+//! returns 0, if nothing is unread. The peer may still read.
 //!
 //! Trap: A `TcpSocket` has no option set, not even SO_REUSEADDR. A server that restarts
 //! on its port is then refused for a minute ("address in use").

@@ -16,6 +16,10 @@
 //! Trap: A call that tonic ends at its deadline has the code `Cancelled` and the message
 //! "Timeout expired". Other languages return DEADLINE_EXCEEDED, as `Deadline::call` does.
 //!
+//! In production: `Channel::balance_list` spreads calls over servers, and tries one that
+//! is down again and again: of two servers with one down, a third of the calls failed
+//! with `Unavailable`. Repeat the idempotent ones. Calls wait while the list is empty.
+//!
 //! See also: `nats_request_reply`, `retry`, `rpc_over_one_connection`.
 //!
 //! asyncio: asyncio.timeout, asyncio.timeout_at
