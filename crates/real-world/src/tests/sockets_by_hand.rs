@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use tokio::io::Interest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -112,6 +114,26 @@ async fn a_reader_is_told_of_a_reset() -> io::Result<()> {
     let kind = timeout(MINUTE, calls.recv()).await?;
     assert_eq!(kind, Some(io::ErrorKind::ConnectionReset));
     assert_eq!(timeout(MINUTE, calls.recv()).await?, None);
+    Ok(())
+}
+
+/// While unread bytes wait, which `readable` reports all the time.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_end_of_the_peer_is_noticed_without_reading() -> io::Result<()> {
+    let tenth = Duration::from_millis(100);
+    for unread in [&b""[..], b"next"] {
+        let (mut client, mut server) = pair(50_000).await?;
+        client.write_all(unread).await?;
+        let ended = timeout(tenth, server.ready(Interest::PRIORITY)).await;
+        assert!(ended.is_err(), "the client has not ended");
+        client.shutdown().await?;
+        let ended = timeout(MINUTE, server.ready(Interest::PRIORITY)).await??;
+        assert!(ended.is_read_closed());
+        let mut left = Vec::new();
+        server.read_to_end(&mut left).await?;
+        assert_eq!(left, unread);
+    }
     Ok(())
 }
 
