@@ -10,7 +10,7 @@
 //! Unbounded: The members.
 //!
 //! Trap: Without a `pace`, one member's burst fills all queues, and nearly all members
-//! are cut off.
+//! are cut off. A `yield_now` instead of the pause is not enough on several threads.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!

@@ -5,7 +5,8 @@
 //! asyncio's `readuntil` raises `LimitOverrunError`, and the caller has to remove the
 //! line. A line with a CR or LF inside is bad too, and the encoder refuses to write one.
 //!
-//! Bounds: The longest line; nothing of a longer one is kept. Add a `timeout`.
+//! Bounds: The longest line. Nothing of a longer line is kept. A `timeout` limits the
+//! time for a line.
 //!
 //! Trap: `read_line`, `lines` and `LinesCodec` also end a line at a bare LF. The next
 //! mail server may not, and so read a different message: SMTP smuggling.
@@ -14,6 +15,7 @@
 //! ends there. If the loop has to continue, return an item instead.
 //!
 //! In production: `AnyDelimiterCodec` of `tokio-util` ends a line at any byte of a set.
+//! It has no delimiter of two bytes.
 //!
 //! See also: `line_protocol`, `tls` (STARTTLS), `deadlines`.
 //!

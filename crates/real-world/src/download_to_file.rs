@@ -4,10 +4,12 @@
 //! is renamed to the target. If the download fails or is dropped, the file is removed, so
 //! no half file looks like a whole one.
 //!
-//! Bounds: [`Limits`] for the bytes, each wait and the whole time. The buffer has 1 MB.
+//! Bounds: [`Limits`] for the bytes, each wait and the whole time. The buffer in memory
+//! has one megabyte.
 //!
 //! Trap: A time limit for each wait does not stop a slow drip: at one byte per second, a
-//! file takes weeks. Set a generous limit for the whole download as well.
+//! file takes weeks. A time limit for the whole download cuts off large files. Set both
+//! limits, the second one generously.
 //!
 //! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are not the whole
 //! file. Only 200 is accepted here. If the server names no length, a body that breaks off

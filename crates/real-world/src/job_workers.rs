@@ -11,7 +11,8 @@
 //! another worker has the job, or may have it because the lease has expired.
 //!
 //! Trap: A handler that blocks its thread cannot be aborted. After `max_runtime` its
-//! attempt has failed, but the handler may still run during the next attempt.
+//! attempt has failed, but the handler keeps running, perhaps at the same time as the
+//! next attempt.
 //!
 //! In production: `apalis` has workers for several stores, with layers as in `tower`.
 //!

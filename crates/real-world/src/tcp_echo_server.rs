@@ -13,6 +13,8 @@
 //! Trap: With `listener.accept().await?`, the server ends when the process is out of file
 //! descriptors. `start_server` survives such an error, as `accept` does here.
 //!
+//! In production: Take `axum` for HTTP before you invent a protocol.
+//!
 //! Platforms: On Windows (Wine), a reset is not printed.
 //!
 //! See also: `tcp_client`, `line_protocol`, `tcp_proxy`, `servers`, `tls`.
