@@ -11,8 +11,9 @@
 //! Trap: Some servers ignore an ETag in `If-Range` (aiohttp's static files do) and send
 //! the rest of another version. So the ETag of a 206 is compared.
 //!
-//! Trap: If the server names no length, half a file may look like a whole one. Compare a
-//! checksum before `publish`.
+//! Trap: If the server names no length, half a file may look like a whole one. For a
+//! second or two after a change, lighttpd sends the new file with the old ETag. So
+//! compare a checksum before `publish`.
 //!
 //! Platforms: Needs Rust 1.89. On Windows, `publish` fails while somebody has the target
 //! open.

@@ -225,8 +225,9 @@ proptest! {
     fn a_form_is_the_same_however_it_is_cut(text in text(PARTS), sizes in sizes()) {
         let (whole, pieces) = (cut(&text, &[usize::MAX]), cut(&text, &sizes));
         runtime().block_on(async {
-            let expected = form(whole, FORM).await;
-            prop_assert_eq!(&form(pieces, FORM).await, &expected);
+            // Of a form with several faults, which one is found first depends on the pieces.
+            let expected = form(whole, FORM).await.ok();
+            prop_assert_eq!(&form(pieces, FORM).await.ok(), &expected);
             let parts = expected.unwrap_or_default();
             prop_assert!(parts.len() <= FORM.parts);
             for [field, name, _] in &parts {

@@ -1,6 +1,6 @@
-//! Servers and clients of others, as real programs: nginx, aiohttp, curl, httpx.
-//! A program that is not installed is left out and named; `REQUIRE_PEERS=1` makes that an
-//! error.
+//! Servers and clients of others, as real programs: nginx, lighttpd, aiohttp,
+//! curl, httpx. A program that is not installed is left out and named; `REQUIRE_PEERS=1`
+//! makes that an error.
 
 use std::cell::Cell;
 use std::env;
@@ -212,6 +212,29 @@ async fn nginx_sends_the_rest_of_a_file() {
     let (said, resumed) = server.finish("whole/file", &all).await;
     std::println!("nginx without ranges: {said:?}");
     assert_eq!((said, resumed), (vec!["ok".to_owned()], 0));
+}
+
+#[tokio::test]
+async fn lighttpd_sends_the_rest_of_a_file() {
+    if !is_there("lighttpd", &["-v"]) {
+        return;
+    }
+    let arguments = |folder: &Path| {
+        let config = r#"server.document-root = "HERE/files"
+            server.bind = "HERE/socket"
+            server.errorlog = "HERE/log"
+            # Else it sends the new file with the old ETag, for a second or two.
+            server.stat-cache-engine = "disable"
+            mimetype.assign = ("" => "application/octet-stream")"#;
+        let config = config.replace("HERE", &folder.display().to_string());
+        let path = folder.join("lighttpd.conf");
+        fs::write(&path, config).expect("there is room");
+        ["-D", "-f", &path.display().to_string()]
+            .map(str::to_owned)
+            .to_vec()
+    };
+    let server = Server::start("lighttpd", arguments).await;
+    server.resume("lighttpd").await;
 }
 
 #[tokio::test]
