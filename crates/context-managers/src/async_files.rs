@@ -9,7 +9,8 @@
 //!
 //! Trap: Dropping a `BufWriter` loses its buffered data, without an error. End with
 //! `flush`, even on a bare `File`: its `write_all` returns before the data is written,
-//! and the next call returns the error.
+//! and the next call returns the error. On a full disk that data is then lost, and a
+//! second `flush` returns `Ok`: write the file again.
 //!
 //! See also: `read_file`, `temporary_directory`, `file_processor`.
 //!

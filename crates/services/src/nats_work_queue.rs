@@ -2,8 +2,9 @@
 //!
 //! A stream stores the jobs. Each worker pulls a job when it is free. Without an
 //! acknowledgement within `ack_wait`, the server delivers the job again; a worker that
-//! needs longer asks for more time. So a job runs at least once. A power failure may lose
-//! jobs of the last two minutes: the server's sync interval.
+//! needs longer asks for more time. `Message::ack` only sends; `double_ack` waits for the
+//! server's answer. So a job runs at least once. A power failure may lose jobs of the
+//! last two minutes: the server's sync interval.
 //!
 //! Bounds: `Settings`, and one job for each `work`. Of the dead letters, the oldest are
 //! dropped.
