@@ -42,8 +42,9 @@ impl BlockingPool {
 
     /// Runs the call in a thread. First come, first served.
     ///
-    /// If the future is dropped while it waits, the call never runs. If the future is
-    /// dropped later, the call runs on and keeps its permit.
+    /// If the future is dropped while it waits for its permit, the call never runs. If
+    /// the future is dropped later, the call runs all the same, even if it still waits
+    /// for a thread of the runtime, and keeps its permit.
     ///
     /// # Errors
     ///

@@ -4,9 +4,9 @@
 //! is full misses the message. Its token `too_slow` is cancelled: disconnect it then.
 //! `tokio::sync::broadcast` has one queue for all: a slow receiver gets `Lagged`.
 //!
-//! Bounds: `queue` messages for each member. A member waits for the `pace` after a
-//! message. If all speak as fast as that, unread messages fill a queue in `queue * pace /
-//! members`. "joined" and "left" cut nobody off: they go to half-free queues only.
+//! Bounds: `queue` messages for each member. "joined" and "left" leave `queue / 2` places
+//! free, and cut nobody off. A member waits for the `pace` after a message. If all speak
+//! as fast as that, unread messages fill these places in `queue / 2 * pace / members`.
 //! Unbounded: The members.
 //!
 //! Trap: Without a `pace`, one member's burst fills all queues, and nearly all members
@@ -71,7 +71,8 @@ fn tell<T: Clone + From<String>>(members: &Members<T>, text: String) {
 fn announce<T: Clone + From<String>>(members: &Members<T>, text: String) {
     let text = T::from(text);
     for Member { queue, too_slow } in members.values() {
-        let has_room = queue.capacity() * 2 > queue.max_capacity();
+        // A queue of 1 gets no news: the next message would find it full.
+        let has_room = queue.capacity() * 2 > queue.max_capacity().max(2);
         if has_room && !too_slow.is_cancelled() {
             let _ = queue.try_send(text.clone());
         }
@@ -121,7 +122,8 @@ impl<T: Clone + From<String>> Room<T> {
         })
     }
 
-    /// Sends a text to all members. All of them get all texts in the same order.
+    /// Sends a text to all members, to each in the same order. A member whose queue is
+    /// full misses it and all later texts.
     pub fn tell(&self, text: String) {
         if let Some(members) = &*self.members() {
             tell(members, text);

@@ -43,7 +43,7 @@ impl LimitedClient {
         assert!(limit > 0, "a limit of 0 would send nothing");
         Self {
             client,
-            limit,
+            limit: limit.min(Semaphore::MAX_PERMITS),
             hosts: Arc::default(),
         }
     }

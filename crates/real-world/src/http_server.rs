@@ -122,7 +122,9 @@ pub async fn serve(
         // The outermost layer, so that the deadline limits its task as well.
         .layer(from_fn(finish));
     let connections = TaskTracker::new();
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(
+        limits.connections.min(Semaphore::MAX_PERMITS),
+    ));
     let close = CancellationToken::new();
     // If this future is dropped, the guards cancel both tokens.
     let _close = close.clone().drop_guard();

@@ -112,7 +112,9 @@ impl Server {
     /// connection ends after its current answer, within twice `Limits::write`. Dropping
     /// the future leaves the connections running until the token is cancelled.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
-        let permits = Arc::new(Semaphore::new(self.limits.connections));
+        let permits = Arc::new(Semaphore::new(
+            self.limits.connections.min(Semaphore::MAX_PERMITS),
+        ));
         let connections = TaskTracker::new();
         let accepting = async {
             for number in 1_u64.. {

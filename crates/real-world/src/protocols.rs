@@ -210,7 +210,7 @@ pub async fn serve(
     idle: Duration,
     made: Sender<Connection>,
 ) {
-    let permits = Arc::new(Semaphore::new(max_connections));
+    let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
     for number in 1.. {
         let next = async {
             let permit = Arc::clone(&permits).acquire_owned().await;

@@ -6,7 +6,8 @@
 //! order, with the numbers of their requests. If a reply is missing, the client closes
 //! the connection, so that no caller gets another caller's reply.
 //!
-//! Bounds: `Config`. If the program does not receive the events, reading stops.
+//! Bounds: `Config`. If the program does not receive the events, reading stops. A server
+//! that answers pings but no requests keeps its connection: each request times out.
 //!
 //! Trap: When a peer's machine or a cable fails, no error comes. Reads wait forever, and
 //! writes succeed for minutes. Send pings, and limit the time in which nothing comes.
@@ -105,7 +106,7 @@ impl Client {
         let (current, connection) = watch::channel(None);
         let (events, receiver) = mpsc::channel(config.waiting);
         let keeping = async move {
-            let mut backoff = config.initial_backoff;
+            let mut backoff = config.initial_backoff.min(config.max_backoff);
             loop {
                 let error = match timeout(config.connect, connect()).await {
                     Ok(Ok(stream)) => {
@@ -200,7 +201,7 @@ async fn talk(
     let reading = async {
         while let Some(frame) = timeout(config.silence, frames.next()).await? {
             let frame = frame?;
-            *backoff = config.initial_backoff;
+            *backoff = config.initial_backoff.min(config.max_backoff);
             let text = String::from_utf8_lossy(&frame);
             // Sending fails if nobody waits for the reply, or receives events.
             if let Some(reply) = text.strip_prefix("REPLY ") {

@@ -112,7 +112,8 @@ impl Server {
         let connections = TaskTracker::new();
         let (close, stop) = (closing.clone(), clients.clone());
         let (is_closed, tracker) = (closed.clone(), connections.clone());
-        let (permits, handle) = (Arc::new(Semaphore::new(limit)), Arc::new(handle));
+        let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let handle = Arc::new(handle);
         let accepting = tokio::spawn(async move {
             // Dropped last, when the listeners are closed.
             let _closed = is_closed.drop_guard();

@@ -71,7 +71,9 @@ pub async fn serve(
     limits: Limits,
     stop: CancellationToken,
 ) -> usize {
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(
+        limits.connections.min(Semaphore::MAX_PERMITS),
+    ));
     let mut connections = JoinSet::new();
     let accepting = async {
         for number in 1_u64.. {

@@ -199,7 +199,9 @@ where
     Fut: Future<Output = io::Result<()>> + Send,
 {
     let acceptor = TlsAcceptor::from(config);
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(
+        limits.connections.min(Semaphore::MAX_PERMITS),
+    ));
     let mut connections = JoinSet::new();
     let accepting = async {
         loop {

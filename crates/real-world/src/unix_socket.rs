@@ -186,7 +186,9 @@ pub mod unix {
         limits: Limits,
         stop: CancellationToken,
     ) {
-        let permits = Arc::new(Semaphore::new(limits.connections));
+        let permits = Arc::new(Semaphore::new(
+            limits.connections.min(Semaphore::MAX_PERMITS),
+        ));
         let mut connections = JoinSet::new();
         let accepting = async {
             loop {

@@ -70,7 +70,9 @@ pub async fn serve<F: Future<Output = ()> + Send>(
     stop: CancellationToken,
     handle: impl Fn(Connection<TcpStream>) -> F + Clone + Send + 'static,
 ) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let permits = Arc::new(Semaphore::new(
+        limits.connections.min(Semaphore::MAX_PERMITS),
+    ));
     let mut clients = JoinSet::new();
     let accepting = async {
         loop {

@@ -48,12 +48,12 @@ pub(super) struct Running {
 
 pub(super) type Started = io::Result<Running>;
 
-async fn tcp_echo_server() -> Started {
+async fn tcp_echo_server(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
     let stop = CancellationToken::new();
     let limits = tcp_echo_server::Limits {
-        connections: CONNECTIONS,
+        connections,
         idle: SHORT,
         drain: SHORT,
     };
@@ -69,13 +69,13 @@ async fn tcp_echo_server() -> Started {
 }
 
 /// Before a server that sends back what comes.
-async fn tcp_proxy() -> Started {
+async fn tcp_proxy(connections: usize) -> Started {
     let (listener, upstream) = (listen()?, listen()?);
     let address = listener.local_addr()?;
     let server = upstream.local_addr()?.to_string();
     let [proxy_stop, stop] = [(); 2].map(|()| CancellationToken::new());
     let limits = tcp_proxy::Limits {
-        connections: CONNECTIONS,
+        connections,
         connect: SHORT,
         idle: SHORT,
         drain: SHORT,
@@ -83,7 +83,7 @@ async fn tcp_proxy() -> Started {
     let serving = tcp_proxy::serve(listener, server, limits, proxy_stop.clone());
     let proxy = tokio::spawn(serving);
     let limits = tcp_echo_server::Limits {
-        connections: 2 * CONNECTIONS,
+        connections: connections.saturating_mul(2),
         idle: 3 * SHORT,
         drain: SHORT,
     };
@@ -106,7 +106,7 @@ async fn tcp_proxy() -> Started {
     })
 }
 
-async fn servers() -> Started {
+async fn servers(connections: usize) -> Started {
     let sockets = servers::bind(&["127.0.0.1:0".parse().expect("an address")], false)?;
     small_buffers(&sockets[0])?;
     let handle = |stream: TcpStream| async move {
@@ -118,7 +118,7 @@ async fn servers() -> Started {
         );
         let _ = tcp_echo_server::echo(stream, SHORT).await;
     };
-    let server = servers::Server::start_serving(sockets, CONNECTIONS, handle)?;
+    let server = servers::Server::start_serving(sockets, connections, handle)?;
     let target = Target {
         panics: Some(b"panic".to_vec()),
         ..echo(target(server.addresses()[0]))
@@ -133,12 +133,12 @@ async fn servers() -> Started {
     })
 }
 
-async fn protocols() -> Started {
+async fn protocols(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
-    let (made, mut connections) = mpsc::channel(1);
-    tokio::spawn(async move { while connections.recv().await.is_some() {} });
-    let task = tokio::spawn(protocols::serve(listener, CONNECTIONS, SHORT, made));
+    let (made, mut accepted) = mpsc::channel(1);
+    tokio::spawn(async move { while accepted.recv().await.is_some() {} });
+    let task = tokio::spawn(protocols::serve(listener, connections, SHORT, made));
     let stop = async move {
         task.abort();
         let _cancelled = task.await;
@@ -149,11 +149,11 @@ async fn protocols() -> Started {
     })
 }
 
-async fn line_protocol() -> Started {
+async fn line_protocol(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
     let limits = line_protocol::Limits {
-        connections: CONNECTIONS,
+        connections,
         line: 1000,
         names: 100,
         idle: SHORT,
@@ -172,14 +172,14 @@ async fn line_protocol() -> Started {
     })
 }
 
-async fn unix_socket() -> Started {
+async fn unix_socket(connections: usize) -> Started {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("socket");
     let user = rustix::process::geteuid().as_raw();
     let listener = unix_socket::unix::Listener::bind(&path, 0o600, user).await;
     let listener = listener.map_err(io::Error::other)?;
     let limits = unix_socket::unix::Limits {
-        connections: CONNECTIONS,
+        connections,
         write: SHORT,
     };
     // More than the system takes of a peer that does not read.
@@ -217,7 +217,7 @@ fn secured(client: Arc<ClientConfig>) -> Arc<dyn Fn(BoxStream) -> Opened + Send 
     })
 }
 
-async fn tls() -> Started {
+async fn tls(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
     let authority = demos::tls::Authority::new().map_err(io::Error::other)?;
@@ -226,7 +226,7 @@ async fn tls() -> Started {
     let roots = authority.roots().map_err(io::Error::other)?;
     let client = tls::trust(roots).map_err(io::Error::other)?;
     let limits = tls::Limits {
-        connections: CONNECTIONS,
+        connections,
         handshake: SHORT,
         connection: 3 * SHORT,
         drain: SHORT,
@@ -249,11 +249,11 @@ async fn tls() -> Started {
 }
 
 /// With the room of `chat_room`.
-async fn websocket_server() -> Started {
+async fn websocket_server(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
     let limits = websocket_server::Limits {
-        connections: CONNECTIONS,
+        connections,
         origins: &[],
         handshake: SHORT,
         message: 1000,
@@ -281,11 +281,11 @@ async fn websocket_server() -> Started {
 }
 
 /// With the routes of `api_server`.
-async fn http_server() -> Started {
+async fn http_server(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
     let limits = http_server::Limits {
-        connections: CONNECTIONS,
+        connections,
         body: 1000,
         head: SHORT,
         request: SHORT,
@@ -313,7 +313,7 @@ async fn http_server() -> Started {
 }
 
 /// With the routes of `api_server`.
-async fn https_server() -> Started {
+async fn https_server(connections: usize) -> Started {
     let listener = listen()?;
     let address = listener.local_addr()?;
     let authority = demos::https_server::Authority::new().map_err(io::Error::other)?;
@@ -330,7 +330,7 @@ async fn https_server() -> Started {
     roots.add(authority).map_err(io::Error::other)?;
     let client = tls::trust(roots).map_err(io::Error::other)?;
     let limits = https_server::Limits {
-        connections: CONNECTIONS,
+        connections,
         handshake: SHORT,
         head: SHORT,
         connection: 3 * SHORT,
@@ -365,7 +365,7 @@ async fn https_server() -> Started {
 }
 
 /// Behind the accept loop of `servers`.
-async fn rpc_over_one_connection() -> Started {
+async fn rpc_over_one_connection(connections: usize) -> Started {
     let sockets = servers::bind(&["127.0.0.1:0".parse().expect("an address")], false)?;
     small_buffers(&sockets[0])?;
     let limits = rpc_over_one_connection::Limits {
@@ -381,7 +381,7 @@ async fn rpc_over_one_connection() -> Started {
     let handle = move |stream: TcpStream| async move {
         let _ = rpc_over_one_connection::answer(stream, limits, echo).await;
     };
-    let server = servers::Server::start_serving(sockets, CONNECTIONS, handle)?;
+    let server = servers::Server::start_serving(sockets, connections, handle)?;
     let target = rpc(target(server.addresses()[0]));
     let stop = async move {
         server.close().await;
@@ -394,9 +394,9 @@ async fn rpc_over_one_connection() -> Started {
 }
 
 /// Attacks, then stops the server beside peers that stay, and looks for what is left.
-async fn attack(start: impl AsyncFn() -> Started) -> io::Result<()> {
+async fn attack(start: impl AsyncFn(usize) -> Started) -> io::Result<()> {
     let before = tasks();
-    let Running { target, stop } = start().await?;
+    let Running { target, stop } = start(CONNECTIONS).await?;
     if let Err(fault) = target.attack().await {
         panic!("{fault}");
     }
@@ -424,9 +424,9 @@ macro_rules! servers {
             )*
         }
 
-        pub(super) async fn one(name: &str) -> Started {
+        async fn limited(name: &str, connections: usize) -> Started {
             match name {
-                $(stringify!($name) => $name().await,)*
+                $(stringify!($name) => $name(connections).await,)*
                 _ => Err(io::ErrorKind::NotFound.into()),
             }
         }
@@ -439,6 +439,21 @@ servers!(
     tcp_echo_server tcp_proxy servers protocols line_protocol unix_socket tls websocket_server
     http_server https_server rpc_over_one_connection
 );
+
+pub(super) async fn one(name: &str) -> Started {
+    limited(name, CONNECTIONS).await
+}
+
+/// A semaphore with so many permits would panic.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn connections_of_usize_max_are_served() -> io::Result<()> {
+    for name in NAMES {
+        let Running { target, stop } = limited(name, usize::MAX).await?;
+        target.serves(name).await.map_err(io::Error::other)?;
+        soon(stop).await;
+    }
+    Ok(())
+}
 
 const IS_CHILD: &str = "SERVER_OUT_OF_DESCRIPTORS";
 

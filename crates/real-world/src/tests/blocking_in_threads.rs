@@ -91,6 +91,37 @@ fn the_limit_of_the_runtime_holds_up_files_too() {
 }
 
 #[test]
+fn a_dropped_call_runs_if_it_waits_for_a_thread_and_not_if_for_its_permit() {
+    let runtime = Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .expect("a runtime");
+    runtime.block_on(async {
+        let (release, released) = mpsc::channel::<()>();
+        let busy = spawn_blocking(move || released.recv());
+        let pool = BlockingPool::new(1);
+        let (ran, runs) = mpsc::channel();
+        let call = |name| {
+            let ran = ran.clone();
+            pool.run(move || ran.send(name))
+        };
+        // The first one has the permit, and waits for the only thread.
+        let mut first = Box::pin(call("has its permit"));
+        assert!(futures::poll!(&mut first).is_pending());
+        let mut second = Box::pin(call("waits for its permit"));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop((first, second));
+        drop(release);
+        assert!(busy.await.is_ok());
+        let last = timeout(LONG, call("the last one")).await;
+        assert!(last.is_ok_and(|ended| ended.is_ok()));
+        let seen: Vec<_> = runs.try_iter().collect();
+        assert_eq!(seen, ["has its permit", "the last one"]);
+    });
+}
+
+#[test]
 fn a_shutdown_with_a_timeout_does_not_wait_for_the_call() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");
     let (release, released) = mpsc::channel::<()>();

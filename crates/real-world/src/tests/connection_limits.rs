@@ -242,6 +242,16 @@ async fn hosts_that_are_not_in_use_are_forgotten() -> Result<(), Failure> {
     Ok(())
 }
 
+/// A semaphore with so many permits would panic, in the first request.
+#[tokio::test]
+async fn a_limit_of_usize_max_sends() {
+    let client = LimitedClient::new(Client::new(), usize::MAX);
+    // No port 0 answers, but the request gets its permit and is tried.
+    let request = Client::new().get("http://127.0.0.1:0/").build();
+    let sent = client.execute(request.expect("a request")).await;
+    assert!(sent.is_err_and(|error| error.is_connect()));
+}
+
 #[test]
 #[should_panic = "a limit of 0 would send nothing"]
 fn a_limit_of_0_is_refused() {

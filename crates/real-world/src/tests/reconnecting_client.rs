@@ -116,6 +116,43 @@ async fn the_backoff_doubles_until_the_server_has_answered() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_pause_is_longer_than_the_longest_backoff() {
+    let config = Config {
+        initial_backoff: 60 * SECOND,
+        ..CONFIG
+    };
+    let (_client, mut events, mut peers) = connected(config);
+    for answers in [false, true, false] {
+        let mut peer = peers.recv().await.expect("an attempt");
+        if answers {
+            say(&mut peer, "PONG").await;
+            sleep(SECOND / 2).await;
+        }
+        drop(peer);
+        assert_eq!(lost(&mut events).await.1, CONFIG.max_backoff);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_pings_but_no_requests_keeps_its_connection() {
+    let (client, mut events, mut peers) = connected(CONFIG);
+    let mut peer = peers.recv().await.expect("an attempt");
+    assert!(matches!(events.recv().await, Some(Event::Connected)));
+    tokio::spawn(async move {
+        while let Some(text) = next(&mut peer).await {
+            if request(&text).is_none() {
+                say(&mut peer, "PONG").await;
+            }
+        }
+    });
+    for _ in 0..10 {
+        let reply = client.request("hello".to_owned()).await;
+        assert_eq!(reply, Err(MaybeDone("no reply in time")));
+    }
+    assert!(peers.try_recv().is_err() && events.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn jitter_changes_each_pause_and_connecting_has_a_limit() {
     let config = Config {
         jitter: |pause| pause / 4,
