@@ -48,7 +48,7 @@ pub trait Actor: Send + 'static {
 ///
 /// # Panics
 ///
-/// If `mailbox` is 0, and outside a Tokio runtime.
+/// If `mailbox` is 0 or more than `Semaphore::MAX_PERMITS`, and outside a Tokio runtime.
 pub fn start<A: Actor>(
     mut actor: A,
     mailbox: usize,

@@ -59,7 +59,8 @@ async fn worker<K, J, R, Fut>(
 ///
 /// # Panics
 ///
-/// If `workers` or `waiting` is 0, and outside a Tokio runtime.
+/// If `workers` or `waiting` is 0, if `waiting` is more than `Semaphore::MAX_PERMITS`,
+/// and outside a Tokio runtime.
 pub fn worker_pool<K, J, R, F, Fut>(
     workers: usize,
     waiting: usize,

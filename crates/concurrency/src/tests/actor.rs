@@ -376,3 +376,9 @@ fn ten_times_as_many_that_ask_cost_ten_times_as_much() {
         assert_eq!(last(task).await.seen.len(), number as usize);
     });
 }
+
+#[tokio::test]
+#[should_panic = "MAX_PERMITS"]
+async fn a_mailbox_of_usize_max_is_refused() {
+    let _ = counter(0, usize::MAX);
+}

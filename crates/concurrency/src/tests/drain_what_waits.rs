@@ -23,3 +23,14 @@ fn take_waiting_tells_an_empty_queue_from_the_end() {
         assert_eq!(take_waiting(&mut receiver), ((0..number).collect(), false));
     }
 }
+
+#[tokio::test]
+async fn recv_many_appends_to_its_buffer() {
+    let (sender, mut receiver) = mpsc::channel(4);
+    let mut batch = Vec::new();
+    for number in [1, 2] {
+        assert!(sender.send(number).await.is_ok());
+        assert_eq!(receiver.recv_many(&mut batch, 4).await, 1);
+    }
+    assert_eq!(batch, [1, 2]);
+}

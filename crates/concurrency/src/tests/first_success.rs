@@ -41,3 +41,16 @@ async fn the_losers_have_ended_when_it_returns() {
         assert_eq!(start.elapsed(), Duration::from_secs(1));
     }
 }
+
+#[tokio::test]
+async fn select_ok_returns_only_the_last_error() {
+    let fail =
+        |error: &'static str| Box::pin(async move { Err::<u32, Failure>(error.into()) });
+    let raced = futures::future::select_ok([fail("one"), fail("two")]).await;
+    assert_eq!(
+        raced.err().map(|error| error.to_string()),
+        Some("two".to_owned())
+    );
+    let errors = first_success([fail("one"), fail("two")]).await;
+    assert_eq!(errors.expect_err("no success").len(), 2);
+}

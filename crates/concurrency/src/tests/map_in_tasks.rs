@@ -130,3 +130,29 @@ async fn after_an_error_nothing_runs_any_more() {
     let left = (Arc::strong_count(&running), permits.available_permits());
     assert_eq!(left, (1, 3));
 }
+
+#[tokio::test(start_paused = true)]
+async fn dropped_it_aborts_all_tasks() {
+    let permits = Arc::new(Semaphore::new(3));
+    let running = Arc::new(());
+    let call = |_| {
+        let running = Arc::clone(&running);
+        async move {
+            sleep(HOUR).await;
+            drop(running);
+            Ok::<_, ()>(())
+        }
+    };
+    let mapped = timeout(HOUR / 2, map_in_tasks(0..9, &permits, call));
+    assert!(mapped.await.is_err());
+    sleep(HOUR / 60).await;
+    let left = (Arc::strong_count(&running), permits.available_permits());
+    assert_eq!(left, (1, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_permit_it_waits_forever() {
+    let permits = Arc::new(Semaphore::new(0));
+    let mapped = map_in_tasks(0..1, &permits, async |_| Ok::<_, ()>(()));
+    assert!(timeout(1000 * HOUR, mapped).await.is_err());
+}

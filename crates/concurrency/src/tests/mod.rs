@@ -29,6 +29,7 @@ mod many_producers_many_consumers;
 mod map_in_tasks;
 mod map_with_limit;
 mod map_with_limit_peers;
+mod pipeline;
 mod pool_with_results;
 mod pool_with_results_peers;
 mod priority_queue;

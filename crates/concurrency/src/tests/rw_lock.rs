@@ -33,3 +33,17 @@ async fn who_reads_twice_waits_for_the_writer_in_between() {
     assert_eq!(join!(read_twice, write).0, 7);
     assert_eq!(*lock.read().await, 8);
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_writes_while_it_reads_waits_for_ever() {
+    let lock = RwLock::new(7);
+    let guard = lock.read().await;
+    assert!(timeout(3600 * SECOND, lock.write()).await.is_err());
+    drop(guard);
+    // The guard lives to the end of the `match`, which needs only a number.
+    match *lock.read().await {
+        7 => assert!(timeout(3600 * SECOND, lock.write()).await.is_err()),
+        other => panic!("{other}"),
+    }
+    assert!(timeout(SECOND, lock.write()).await.is_ok());
+}

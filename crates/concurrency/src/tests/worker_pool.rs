@@ -433,3 +433,9 @@ fn ten_times_as_many_workers_cost_ten_times_as_much() {
         assert_eq!(reading.await.unwrap().len(), number as usize);
     });
 }
+
+#[tokio::test]
+#[should_panic = "MAX_PERMITS"]
+async fn queues_of_usize_max_are_refused() {
+    let _ = worker_pool::<u8, u8, _, _, _>(1, usize::MAX, async |job| job);
+}
