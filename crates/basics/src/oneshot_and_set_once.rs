@@ -7,7 +7,7 @@
 //! `sender`".
 //!
 //! Trap: A dropped sender is an error for its waiter, so keep the sender. In asyncio the
-//! waiter would hang forever, as the waiter of a `SetOnce` does that nobody sets.
+//! waiter would hang forever. So does the waiter of a `SetOnce` that nobody sets.
 //!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!

@@ -8,7 +8,7 @@
 //! that connect in between wait in its queue.
 //!
 //! Trap: With an `asyncio.Event`, the caller waits forever if the start fails. A `sleep`
-//! in place of a signal is too short one day.
+//! in place of a signal will be too short one day.
 //!
 //! See also: `oneshot_and_set_once`, `background_services`, `task_in_a_struct`, `event`.
 //!

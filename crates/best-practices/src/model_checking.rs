@@ -6,7 +6,7 @@
 //!
 //! Trap: Only shuttle's own types are checked: a race in std's `Mutex` or atomics passes.
 //! shuttle does not switch between `notified()` and its first poll, so a forgotten
-//! `enable` passes.
+//! `enable` of a `Notified` passes (`condition_queue`).
 //!
 //! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
 //! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.

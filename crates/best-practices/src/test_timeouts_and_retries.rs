@@ -1,9 +1,10 @@
 //! Test timeouts, retries and backoff without waiting: a paused clock, moved by hand.
 //!
 //! In Tokio, `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
-//! asyncio needs another event loop, as in the twin. When all tasks wait, the clock jumps
-//! to the next timer. So await the code, or `sleep` past it. Measure with Tokio's
-//! `Instant`. With sockets, do not pause the clock: it would run ahead.
+//! asyncio needs another event loop, as the Python program of this page shows. When all
+//! tasks wait, the clock jumps to the next timer. So await the code, or `sleep` past it.
+//! Measure with Tokio's `Instant`. With sockets, do not pause the clock: it would run
+//! ahead.
 //!
 //! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. Woken
 //! tasks run only after `advance`. A task that has not started has no timers.

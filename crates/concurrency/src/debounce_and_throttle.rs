@@ -11,7 +11,7 @@
 //! Bounds: The events in the channel, and one that is held.
 //!
 //! Trap: Events that never pause hold back a debounced event forever. `at_most` is the
-//! limit: then the newest event is returned although more come.
+//! limit: then the newest event is returned even if more are coming.
 //!
 //! See also: `token_bucket`, `watch_a_value`, `chunks_timeout`, `interval_ticks`.
 //!

@@ -5,7 +5,7 @@
 //! its own loader. Only the caller of a failed loader gets the error. Tasks share the
 //! cell through an `Arc` ("use of moved value: `settings`" without it), or as a `static`
 //! made with `OnceCell::const_new()`. On several threads, the next loader may start
-//! before the caller that gave up continues.
+//! before the first caller sees its own error or timeout.
 //!
 //! Trap: All callers of the cell wait for its loader, however long it takes. Give the
 //! loader a timeout.

@@ -4,8 +4,8 @@
 //! Each call runs in a task, so it survives the caller that started it, as with `shield`.
 //! All waiters get a clone of the result; put an error that is not `Clone` into an `Arc`.
 //!
-//! Bounds: One call per key, and the running calls of forgotten keys. A call without a
-//! timeout may hold its key forever.
+//! Bounds: One call per key, and the running calls whose key was removed by `forget`. A
+//! call without a timeout may hold its key forever.
 //!
 //! Trap: The task of a call must own its data ("borrowed data escapes outside of
 //! method"). To load in a method, give the task an `Arc` of the struct.

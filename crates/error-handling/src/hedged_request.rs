@@ -1,8 +1,8 @@
 //! Hedged requests: send a second request when the answer is late, take the first answer.
 //!
 //! The second attempt starts after a delay, or immediately when the first fails. The
-//! loser is dropped before the function returns. Both are futures of one task, so they
-//! may borrow and need not be `Send`. In asyncio both are tasks.
+//! loser is dropped before the function returns. Both attempts are futures of one task,
+//! so they may borrow and need not be `Send`. In asyncio they are two tasks.
 //!
 //! Bounds: Two attempts. Unbounded: Their time. Put a `timeout` around the call.
 //!

@@ -11,8 +11,8 @@
 //! an order twice. Retry only what is idempotent, for example with an idempotency key.
 //!
 //! In production: `backon` also retries blocking code. Its jitter lengthens a delay, up
-//! to twice; here jitter shortens the delay. `with_total_delay()` does not count
-//! attempts.
+//! to twice; here jitter shortens the delay. `with_total_delay()` adds up the delays,
+//! without the time of the attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!

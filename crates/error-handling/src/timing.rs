@@ -2,8 +2,8 @@
 //!
 //! Instead of decorating a coroutine function, pass its future to a function. Like
 //! `finally`, `Drop` runs even when a timeout or an abort drops the future. The report
-//! shows that. `tokio::time::Instant` follows the paused clock of a test; std's `Instant`
-//! does not.
+//! shows that the call was stopped. `tokio::time::Instant` follows the paused clock of a
+//! test; std's `Instant` does not.
 //!
 //! Trap: Calling an async function only creates a future. Put the await between the two
 //! readings of the clock.

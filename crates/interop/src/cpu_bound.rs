@@ -5,8 +5,8 @@
 //! function does the same in `asyncio.to_thread`. Python's threads share one GIL;
 //! processes do not, but arguments and results are pickled.
 //!
-//! Bounds: At most 512 computations at the same time. If there may be more than cores,
-//! limit them with a semaphore.
+//! Bounds: At most 512 computations at the same time. If there may be more computations
+//! than cores, limit them with a semaphore.
 //!
 //! Trap: A function that computes while it holds the GIL stops the event loop, even in
 //! `asyncio.to_thread`: in 300 ms the loop did not tick once. Wrap the computation in

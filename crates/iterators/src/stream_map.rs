@@ -5,11 +5,12 @@
 //! that has ended leaves the map by itself. In asyncio, each source is a task, and a
 //! dictionary holds the tasks.
 //!
-//! Bounds: Unbounded: A `next` may poll every stream, so keep only tens of streams.
+//! Bounds: Unbounded: The number of streams. Each `next` may poll all of them, so keep
+//! only tens.
 //!
 //! Trap: An empty map has ended: its `next` returns `None` immediately. A `while let`
-//! then ends before the first stream has come. In `select!`, match `Some(..)`: `None`
-//! then skips the branch for this turn.
+//! then ends before the first stream has come. In `select!`, match `Some(..)`: then an
+//! empty map leaves the wait to the other branches.
 //!
 //! See also: `merge_streams`, `select_all_push`, `fan_in`.
 //!

@@ -3,7 +3,7 @@
 //! Your closure creates the service for each run, so state that it creates starts fresh.
 //! The pause doubles with each failure in a row. `stop` cancels a token, so that services
 //! can still await and clean up. After a grace period, `stop` aborts them. Call `stop`
-//! when a signal arrives, as `main` does: an event that no service awaits stops nothing.
+//! when a signal arrives, as `main` does: the supervisor itself listens for no signal.
 //!
 //! Bounds: `Restarts`; `stop` waits a second beyond its grace period.
 //!

@@ -8,8 +8,8 @@
 //! Bounds: The longest line. Nothing of a longer line is kept. A `timeout` limits the
 //! time for a line.
 //!
-//! Trap: `read_line`, `lines` and `LinesCodec` also end a line at a bare LF. The next
-//! mail server may not, and so read a different message: SMTP smuggling.
+//! Trap: `read_line`, `lines` and `LinesCodec` also end a line at a bare LF. If the next
+//! mail server does not, it reads a different message: SMTP smuggling.
 //!
 //! Trap: `FramedRead` returns `None` after each error of its decoder, so `while let Some`
 //! ends there. If the loop has to continue, return an item instead.

@@ -10,8 +10,8 @@
 //! Trap: If a tick and the stop come together, `select!` without `biased` may begin one
 //! more run. `run_until_cancelled` always begins one.
 //!
-//! Trap: With a `first` of zero, all processes run all jobs at the start. Give each
-//! process a random `first`.
+//! Trap: If the wait `first` before the first run is zero, all processes run all jobs at
+//! the start. Give each process a random `first`.
 //!
 //! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs. To
 //! pause a job here, remove it, and add it later.

@@ -2,10 +2,11 @@
 //!
 //! `UnixListener` is `start_unix_server`, and a stream is read and written as with TCP.
 //! The socket file outlives its process. asyncio silently removes a socket file, even of
-//! a live server. Here the lock on a second file decides; the system releases it when the
-//! process dies. Use your own folder: until `bind` sets the mode, the umask applies.
+//! a live server. Here a server first locks a second file, and fails if another server
+//! has the lock. The system releases the lock when the process dies. Use your own folder:
+//! until `bind` sets the mode, the umask applies.
 //!
-//! Bounds: `Limits`. The path may have about a hundred bytes.
+//! Bounds: `Limits`. The path has about a hundred bytes at most.
 //!
 //! Trap: If the socket file exists, `bind` fails with `AddrInUse`, even after its server
 //! died. If you connect first and then remove the file, a server may start in between.

@@ -6,8 +6,8 @@
 //! server's answer. So a job runs at least once. A power failure may lose jobs of the
 //! last two minutes: the server's sync interval.
 //!
-//! Bounds: `Settings`, and one job for each `work`. Of the dead letters, the oldest are
-//! dropped.
+//! Bounds: `Settings`, and one job for each `work`. Jobs that failed too often go to a
+//! second stream, which drops its oldest.
 //!
 //! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
 //! future means that the job is stored.

@@ -5,9 +5,9 @@
 //! execute INSERT in a read-only transaction". In all three cases, `run` asks the hosts
 //! until one accepts writes, and then repeats the work there.
 //!
-//! Bounds: `answer` for each connect, and for the work. `failover` for everything, plus
-//! one round of connects. Make `answer` short: a host that hangs costs this time in each
-//! round.
+//! Bounds: `answer` limits each connect, and each run of the work. After `failover`, an
+//! error is returned and not retried. Make `answer` short: each round of connects waits
+//! so long for a host that hangs.
 //!
 //! Trap: In a URL with several hosts, `connect_timeout` limits only the connect of TCP. A
 //! host that hangs accepts the connection and sends nothing, and the hosts behind it are

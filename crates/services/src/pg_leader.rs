@@ -11,8 +11,8 @@
 //! each term has a number. `check` the number in the transaction that writes.
 //!
 //! Trap: The lock of a pooled connection is not released when the connection returns to
-//! the pool. On the same connection, the lock is granted again, and counted. Use a
-//! separate connection.
+//! the pool. If the same connection asks again, the server grants the lock again, and
+//! counts it. Use a separate connection.
 //!
 //! See also: `pg_cron_once` (a job that is due at a time), `lease`, `pg_transaction`.
 //!

@@ -5,7 +5,7 @@
 //! `asyncpg.create_pool` also resets a connection that comes back. `deadpool-postgres`
 //! does not, so here an SQL statement does: no call finds the settings or locks of an
 //! earlier call. `prepare_cached` keeps each statement as long as its connection: pass
-//! values as parameters. Behind PgBouncer it may fail.
+//! values as parameters. Behind PgBouncer, `prepare_cached` may fail.
 //!
 //! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
 //! Unbounded: The calls that wait for a connection.

@@ -13,7 +13,7 @@
 //!
 //! Trap: To cancel a query, the client opens a second connection, which needs TLS as
 //! well. `cancel_query(NoTls)` fails with "no TLS implementation configured". If TLS is
-//! only preferred, it sends the key for the cancellation in plain text.
+//! only preferred, this call sends the key for the cancellation in plain text.
 //!
 //! See also: `tls`, `pg_pool`.
 //!

@@ -4,8 +4,8 @@
 //! reads of the failed transaction are out of date as well, so all of it is run again, as
 //! one function. A dropped transaction is rolled back, as by `async with`. A nested
 //! transaction is a savepoint: after its rollback, the outer transaction continues. Pass
-//! a `&Transaction` to other functions. To a generic function, pass `&mut *transaction`:
-//! a plain `&mut` would be moved ("use of moved value").
+//! a `&Transaction` to other functions. If the type of the parameter is generic, pass
+//! `&mut *transaction`: a plain `transaction` would be moved ("use of moved value").
 //!
 //! Bounds: `attempts`. Unbounded: The time of each, unless the server has a limit.
 //!

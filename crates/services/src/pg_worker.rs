@@ -13,7 +13,7 @@
 //! statement.
 //!
 //! In production: `apalis` with `apalis-postgres` has such workers. The job of a killed
-//! one waits five minutes, unless you set `heartbeat_interval`.
+//! worker waits five minutes, unless you set `heartbeat_interval`.
 //!
 //! See also: `pg_job_queue`, `pg_listen`, `pg_pool`, `job_workers`.
 //!

@@ -13,8 +13,8 @@
 //! Trap: Values that were cached together expire together, and all are loaded at the
 //! same moment. Jitter spreads them.
 //!
-//! In production: Take the connection of `redis_reconnect`: a `ConnectionManager` keeps a
-//! silent one, and each call times out.
+//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
+//! a silent connection, and each call times out.
 //!
 //! See also: `ttl_cache`, `single_flight`, `redis_reconnect`.
 //!

@@ -9,13 +9,14 @@
 //! Bounds: `max_jobs`, and `keep_result` for outcomes. A call takes at most `CALL`.
 //!
 //! Trap: `WATCH` belongs to a connection, and clones of a `ConnectionManager` share one.
-//! The `EXEC` of another task ends the watch, and two callers win. Use a script.
+//! The `EXEC` of another task ends the watch, and then the transactions of two callers
+//! both succeed. Use a script.
 //!
 //! Trap: An id is free again when its outcome has expired. If a caller may repeat a job
 //! later than `keep_result`, make its effect idempotent.
 //!
-//! In production: Take the connection of `redis_reconnect`: a `ConnectionManager` keeps a
-//! silent one, and each call times out.
+//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
+//! a silent connection, and each call times out.
 //!
 //! See also: `redis_streams`, `job_workers`, `dispatch_by_name`, `redis_reconnect`.
 //!

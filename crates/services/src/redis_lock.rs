@@ -11,8 +11,8 @@
 //! Trap: After a crash, a failover or an eviction, Redis may grant a lease twice. Use
 //! this lock to save work. For an effect that must never happen twice, use a transaction.
 //!
-//! In production: Take the connection of `redis_reconnect`: a `ConnectionManager` keeps a
-//! silent one, and each call times out.
+//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
+//! a silent connection, and each call times out.
 //!
 //! See also: `lease`, `lock_per_key`, `redis_reconnect`.
 //!

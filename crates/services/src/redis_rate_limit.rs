@@ -12,8 +12,8 @@
 //! Trap: redis-py repeats a command after a lost reply, so one call takes two tokens.
 //! Turn this off with `Retry(NoBackoff(), 0)`. The crate redis repeats no command.
 //!
-//! In production: Take the connection of `redis_reconnect`: a `ConnectionManager` keeps a
-//! silent one, and each call times out.
+//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
+//! a silent connection, and each call times out.
 //!
 //! See also: `token_bucket`, `redis_lock`, `redis_reconnect`.
 //!

@@ -3,7 +3,8 @@
 //! A job that a worker gets is pending until it is acknowledged. After `min_idle`,
 //! `XAUTOCLAIM` gives it to another worker. So each job runs at least once: make its
 //! effect idempotent, for example by the job's id. The server needs `appendonly yes` and
-//! `maxmemory-policy noeviction`, or a crash or an eviction loses jobs: call `risks`.
+//! `maxmemory-policy noeviction`, or a crash or an eviction loses jobs. `risks` returns
+//! which of the two is missing.
 //!
 //! Bounds: `max_jobs`. A call takes at most `CALL`, in addition to `block`.
 //!
@@ -14,8 +15,8 @@
 //! time, the jobs of ten busy workers hide the job of a dead worker. Continue at the
 //! returned cursor.
 //!
-//! In production: Take connections of `redis_reconnect`, with a limit longer than the
-//! block: a `ConnectionManager` keeps a silent one.
+//! In production: Take connections from `redis_reconnect`, with a limit longer than the
+//! block. A `ConnectionManager` keeps a silent connection.
 //!
 //! See also: `job_workers`, `redis_job_queue`, `redis_reconnect`.
 //!
