@@ -2,7 +2,7 @@
 //!
 //! `TcpStream::connect` is `open_connection`: it looks the name up and tries each
 //! address. Neither has a time limit: an address that does not answer costs two minutes.
-//! Tokio's stream has no `set_read_timeout`, which std's has: put a `timeout` around each
+//! The `TcpStream::set_read_timeout` of std is missing here: put a `timeout` around each
 //! read and write. Keepalive and TCP_USER_TIMEOUT are options of `socket2::SockRef`. Try
 //! it: `nc -l 8080` in one terminal, `cargo run -- 127.0.0.1:8080 hello` in another.
 //!
