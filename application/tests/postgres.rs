@@ -14,8 +14,8 @@ use app::store::{Database, Note, Store};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::task::{self, JoinSet};
+use tokio::time::{self, Instant, sleep, timeout};
 use tokio_postgres::Config;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -153,6 +153,65 @@ async fn after_a_cut_a_silence_and_an_end_the_store_works_again() {
     let stored: HashSet<i64> = stored.iter().map(|row| row.get(0)).collect();
     for note in acknowledged {
         assert!(stored.contains(&note.id), "{note:?} was acknowledged");
+    }
+}
+
+/// All eight connections go silent, idle or with a statement. Only the test moves the
+/// clock, so a busy machine changes nothing.
+#[tokio::test]
+async fn after_a_silence_the_store_works_within_8_seconds() {
+    let database = postgres("silence").await;
+    // The server lets a statement wait for the lock.
+    let setting = format!("{}%20-c%20statement_timeout%3D0", database.setting);
+    let network = Network::of(&setting).await;
+    let lock = admin("silence").await;
+    let sql = "SELECT count(*) FROM pg_locks
+        WHERE NOT granted AND relation = 'note'::regclass";
+    let waiting = async || lock.query_one(sql, &[]).await.unwrap().get::<_, i64>(0);
+    for are_idle in [true, false] {
+        let store = open(&network.setting).await;
+        // A paused clock stands still while a blocking call runs. If the test hangs, the
+        // call ends, and the clock jumps to the next timer.
+        let (holds, held) = std::sync::mpsc::channel::<()>();
+        task::spawn_blocking(move || held.recv_timeout(LIMIT));
+        time::pause();
+        let mut calls = JoinSet::new();
+        let sql = "BEGIN; LOCK TABLE note IN ACCESS EXCLUSIVE MODE";
+        lock.batch_execute(sql).await.unwrap();
+        for number in 1..=8 {
+            let store = store.clone();
+            calls.spawn(async move { add(&store).await });
+            while waiting().await < number {}
+        }
+        if are_idle {
+            lock.batch_execute("ROLLBACK").await.unwrap();
+            while let Some(ended) = calls.join_next().await {
+                ended.unwrap().unwrap();
+            }
+            network.silences.send_replace(());
+        } else {
+            network.silences.send_replace(());
+            lock.batch_execute("ROLLBACK").await.unwrap();
+        }
+        let start = Instant::now();
+        let next = store.clone();
+        calls.spawn(async move { add(&next).await });
+        for seconds in [2, 4] {
+            // The call begins to wait. Timers round up to the next millisecond.
+            task::yield_now().await;
+            time::advance(Duration::from_millis(seconds * 1000 + 1)).await;
+        }
+        let fail = async {
+            while let Some(ended) = calls.join_next().await {
+                ended.unwrap().unwrap_err();
+            }
+        };
+        timeout(LIMIT, fail).await.expect("a limit for a silence");
+        time::advance(Duration::from_secs(2)).await;
+        timeout(LIMIT, works(&store)).await.expect("it works again");
+        assert_eq!(start.elapsed().as_secs(), 8, "idle: {are_idle}");
+        drop(holds);
+        time::resume();
     }
 }
 
