@@ -227,6 +227,13 @@ pub struct Found<'a> {
     pub is_vague: bool,
 }
 
+/// Returns the number of a trap as pages write it: `T058` for `t58`.
+fn trap_number(query: &str) -> Option<String> {
+    let digits = query.trim().strip_prefix(['t', 'T'])?;
+    let number: u16 = digits.parse().ok()?;
+    Some(format!("T{number:03}"))
+}
+
 impl Index {
     /// Returns all of it as one text: the pages of the book search in it, where there are no
     /// files. `page` says where the book has an entry, by its kind, its text and the place that
@@ -258,6 +265,8 @@ impl Index {
 
     /// Returns the nearest examples, at most as many as `most`.
     pub fn find(&self, query: &str, most: usize) -> Found<'_> {
+        let number = trap_number(query);
+        let query = number.as_deref().unwrap_or(query);
         let told = pasted::telling(query);
         let name = name::bare(query).filter(|_| told.is_none());
         let query = told.as_deref().or(name.as_deref()).unwrap_or(query);
