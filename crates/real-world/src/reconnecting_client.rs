@@ -106,7 +106,7 @@ impl Client {
         let (current, connection) = watch::channel(None);
         let (events, receiver) = mpsc::channel(config.waiting);
         let keeping = async move {
-            let mut backoff = config.initial_backoff.min(config.max_backoff);
+            let mut backoff = config.initial_backoff;
             loop {
                 let error = match timeout(config.connect, connect()).await {
                     Ok(Ok(stream)) => {
@@ -120,10 +120,10 @@ impl Client {
                     Err(elapsed) => elapsed.into(),
                 };
                 current.send_replace(None);
-                let pause = (config.jitter)(backoff);
+                let pause = (config.jitter)(backoff.min(config.max_backoff));
                 let _ = events.send(Event::Lost(error, pause)).await;
                 sleep(pause).await;
-                backoff = backoff.saturating_mul(2).min(config.max_backoff);
+                backoff = backoff.saturating_mul(2);
             }
         };
         let _task = AbortOnDropHandle::new(tokio::spawn(keeping));
@@ -201,7 +201,7 @@ async fn talk(
     let reading = async {
         while let Some(frame) = timeout(config.silence, frames.next()).await? {
             let frame = frame?;
-            *backoff = config.initial_backoff.min(config.max_backoff);
+            *backoff = config.initial_backoff;
             let text = String::from_utf8_lossy(&frame);
             // Sending fails if nobody waits for the reply, or receives events.
             if let Some(reply) = text.strip_prefix("REPLY ") {

@@ -12,6 +12,11 @@ from support import now, run_together, yes
 WHILE = 0.1
 
 
+async def alone(probe):
+    """In a loop of its own. Among other timers in its heap, equal ones change places."""
+    return await asyncio.to_thread(asyncio.run, probe())
+
+
 # Order.
 
 
@@ -24,11 +29,6 @@ async def overlap(schedule):
 
 async def soon():
     return await overlap(asyncio.get_running_loop().call_soon)
-
-
-async def alone(probe):
-    """In a loop without other timers: in their heap, equal ones change places."""
-    return await asyncio.to_thread(asyncio.run, probe())
 
 
 async def at_the_same_time():
@@ -124,7 +124,7 @@ async def from_another_thread():
         loop.set_debug(False)
         return told
 
-    return await asyncio.to_thread(asyncio.run, main())
+    return await alone(main)
 
 
 async def without_a_loop():
@@ -170,7 +170,7 @@ async def own_pool():
         name = await asyncio.to_thread(lambda: threading.current_thread().name)
         return f"a thread of {name.removesuffix('_0')}"
 
-    return await asyncio.to_thread(asyncio.run, main())
+    return await alone(main)
 
 
 async def shut_down_the_pool():
@@ -182,7 +182,7 @@ async def shut_down_the_pool():
         await asyncio.sleep(0)
         return "the call has ended, the loop keeps running"
 
-    return await asyncio.to_thread(asyncio.run, main())
+    return await alone(main)
 
 
 # Time.

@@ -3,7 +3,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
@@ -70,14 +70,17 @@ async fn in_a_task_with_a_closure_that_owns_what_it_needs() {
     assert_eq!(task.await.expect("it is Send").expect("no panic"), 3);
 }
 
-#[test]
-fn the_limit_of_the_runtime_holds_up_files_too() {
-    let runtime = Builder::new_current_thread()
+fn with_one_blocking_thread() -> Runtime {
+    Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(1)
         .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+        .expect("a runtime")
+}
+
+#[test]
+fn the_limit_of_the_runtime_holds_up_files_too() {
+    with_one_blocking_thread().block_on(async {
         let (release, released) = mpsc::channel::<()>();
         let call = spawn_blocking(move || released.recv());
         let file = tokio::fs::metadata(".");
@@ -92,12 +95,7 @@ fn the_limit_of_the_runtime_holds_up_files_too() {
 
 #[test]
 fn a_dropped_call_runs_if_it_waits_for_a_thread_and_not_if_for_its_permit() {
-    let runtime = Builder::new_current_thread()
-        .enable_time()
-        .max_blocking_threads(1)
-        .build()
-        .expect("a runtime");
-    runtime.block_on(async {
+    with_one_blocking_thread().block_on(async {
         let (release, released) = mpsc::channel::<()>();
         let busy = spawn_blocking(move || released.recv());
         let pool = BlockingPool::new(1);
