@@ -79,10 +79,10 @@ class Client:
                 why = str(group.exceptions[0])
             if answered:
                 backoff = self.config.initial_backoff
-            pause = self.config.jitter(backoff)
+            pause = self.config.jitter(min(backoff, self.config.max_backoff))
             await self.events.put(f"{why}, next attempt in {pause:.1f} s")
             await asyncio.sleep(pause)
-            backoff = min(2 * backoff, self.config.max_backoff)
+            backoff = 2 * backoff
 
     async def talk(self, reader, writer, has_answered):
         self.callers.clear()
