@@ -27,9 +27,10 @@ pub async fn cancel_at<F: Future>(number: usize, future: F) -> Option<F::Output>
             return Poll::Ready(Some(output));
         }
         suspensions += 1;
-        match suspensions == number {
-            true => Poll::Ready(None),
-            false => Poll::Pending,
+        if suspensions == number {
+            Poll::Ready(None)
+        } else {
+            Poll::Pending
         }
     });
     output.await

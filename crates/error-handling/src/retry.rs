@@ -135,9 +135,10 @@ impl RetryPolicy {
         let doubled = 2_u32.saturating_pow(attempts.saturating_sub(1));
         let backoff = self.initial_backoff.saturating_mul(doubled);
         let backoff = backoff.min(self.max_backoff);
-        match self.jitter {
-            true => backoff.mul_f64(fastrand::f64()),
-            false => backoff,
+        if self.jitter {
+            backoff.mul_f64(fastrand::f64())
+        } else {
+            backoff
         }
     }
 }

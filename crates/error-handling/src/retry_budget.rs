@@ -104,9 +104,10 @@ impl Server {
 
     async fn get(&self) -> Result<(), &'static str> {
         let request = self.requests.fetch_add(1, Ordering::Relaxed);
-        match self.down.contains(&request) {
-            true => Err("unavailable"),
-            false => Ok(()),
+        if self.down.contains(&request) {
+            Err("unavailable")
+        } else {
+            Ok(())
         }
     }
 }

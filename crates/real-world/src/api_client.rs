@@ -220,9 +220,10 @@ impl ApiClient {
         let doubled = 2_u32.saturating_pow(attempt - 1);
         let pause = self.limits.backoff.saturating_mul(doubled);
         let pause = pause.min(self.limits.max_pause);
-        match self.limits.jitter {
-            true => pause.mul_f64(fastrand::f64()),
-            false => pause,
+        if self.limits.jitter {
+            pause.mul_f64(fastrand::f64())
+        } else {
+            pause
         }
     }
 }

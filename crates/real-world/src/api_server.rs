@@ -218,9 +218,10 @@ async fn status(
 
 /// Tells a load balancer whether to send clients: answers 503 once `stop` was called.
 async fn ready(State(jobs): State<Arc<Jobs>>) -> Result<Json<Value>, ApiError> {
-    match jobs.permits.is_closed() {
-        true => Err(ApiError::busy("the server is about to stop")),
-        false => Ok(Json(json!({ "status": "ready" }))),
+    if jobs.permits.is_closed() {
+        Err(ApiError::busy("the server is about to stop"))
+    } else {
+        Ok(Json(json!({ "status": "ready" })))
     }
 }
 

@@ -195,9 +195,10 @@ impl Shared {
         let stop = dropped.clone();
         // After about 100 of its own steps, SQLite asks whether the caller has gone.
         connection.progress_handler(100, Some(move || stop.is_cancelled()))?;
-        let result = match dropped.is_cancelled() {
-            true => Err(PoolError::Closed),
-            false => work(&mut connection).map_err(PoolError::Work),
+        let result = if dropped.is_cancelled() {
+            Err(PoolError::Closed)
+        } else {
+            work(&mut connection).map_err(PoolError::Work)
         };
         let _ = connection.progress_handler(0, None::<fn() -> bool>);
         let result = match result {

@@ -55,9 +55,10 @@ pub async fn ask(
         // One byte more, to tell the longest answer from a longer one.
         let mut stream = stream.take((limits.answer as u64).saturating_add(1));
         stream.read_to_end(&mut answer).await?;
-        match answer.len() > limits.answer {
-            true => Err(ErrorKind::FileTooLarge.into()),
-            false => Ok(answer),
+        if answer.len() > limits.answer {
+            Err(ErrorKind::FileTooLarge.into())
+        } else {
+            Ok(answer)
         }
     };
     timeout(limits.exchange, exchange).await?

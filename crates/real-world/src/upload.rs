@@ -95,12 +95,13 @@ pub async fn upload(
             message.extend_from_slice(&chunk);
         }
         let message = String::from_utf8_lossy(&message).into_owned();
-        match status.is_success() {
-            true => Ok(message),
-            false => Err(UploadError::Refused {
+        if status.is_success() {
+            Ok(message)
+        } else {
+            Err(UploadError::Refused {
                 status: status.as_u16(),
                 message,
-            }),
+            })
         }
     };
     let stalled = async {

@@ -126,9 +126,10 @@ impl FolderWatch {
         };
         let _ = timeout(longest, collect).await;
         let paths = take(&mut self.pending);
-        match self.lost.swap(false, SeqCst) {
-            true => Some(Changes::Rescan),
-            false => Some(Changes::Paths(paths)),
+        if self.lost.swap(false, SeqCst) {
+            Some(Changes::Rescan)
+        } else {
+            Some(Changes::Paths(paths))
         }
     }
 }

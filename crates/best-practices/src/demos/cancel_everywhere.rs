@@ -80,9 +80,10 @@ async fn drop_at(number: usize, forward: Forward) -> Result<bool, JoinError> {
     drop(forwarder);
     let _ = producer.await?;
     let items = consumer.await?;
-    match is_completed {
-        true => println!("completed: {items:?}"),
-        false => println!("dropped at await {number}: {items:?}"),
+    if is_completed {
+        println!("completed: {items:?}")
+    } else {
+        println!("dropped at await {number}: {items:?}")
     }
     Ok(is_completed)
 }

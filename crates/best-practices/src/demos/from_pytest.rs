@@ -33,9 +33,10 @@ pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut others = others?;
     let unknown = others.pop();
     for (status, users, service) in others {
-        let exists = match users.exists("ada").await? {
-            true => "exists",
-            false => "does not exist",
+        let exists = if users.exists("ada").await? {
+            "exists"
+        } else {
+            "does not exist"
         };
         let requests = service.requests().join(", ");
         println!("{status}: ada {exists}, after {requests}");

@@ -48,9 +48,10 @@ async fn ask(client: &Client, site: &Url, agent: &str) -> Result<(), Failure> {
         }
     };
     for page in PAGES {
-        match robots.allow(&site.join(page)?).await {
-            true => println!("{page} is allowed"),
-            false => println!("{page} is forbidden"),
+        if robots.allow(&site.join(page)?).await {
+            println!("{page} is allowed")
+        } else {
+            println!("{page} is forbidden")
         }
     }
     Ok(())

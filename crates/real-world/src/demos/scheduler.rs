@@ -80,9 +80,10 @@ pub async fn run() -> Result<(), NameTaken> {
         println!("{error}");
     }
     for _ in 0..2 {
-        match scheduler.remove("report").await {
-            true => println!("removed"),
-            false => println!("there is no job named report"),
+        if scheduler.remove("report").await {
+            println!("removed")
+        } else {
+            println!("there is no job named report")
         }
     }
 

@@ -48,9 +48,10 @@ fn list(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        match path.is_dir() {
-            true => files.extend(list(&path)?),
-            false => drop(files.insert(path)),
+        if path.is_dir() {
+            files.extend(list(&path)?)
+        } else {
+            drop(files.insert(path))
         }
     }
     Ok(files)
