@@ -49,9 +49,9 @@ fn list(folder: &Path) -> io::Result<BTreeSet<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            files.extend(list(&path)?)
+            files.extend(list(&path)?);
         } else {
-            drop(files.insert(path))
+            files.insert(path);
         }
     }
     Ok(files)
