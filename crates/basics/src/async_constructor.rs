@@ -1,15 +1,17 @@
 //! An async constructor: an async function `connect`, as `__init__` cannot await.
 //!
-//! A constructor is an ordinary function that returns `Self`, so it may be async and may
-//! fail: `Client::connect("example.com").await?`. In Python, `connect` is a class method,
-//! and a caller can still write `Client(host)`. In Rust the fields are private, so every
-//! `Client` is connected.
+//! In Rust, a constructor is an ordinary function that returns `Self`, so the constructor
+//! may be async and may fail: `Client::connect("example.com").await?`. In Python,
+//! `connect` is a class method, and a caller can still write `Client(host)` and forget to
+//! connect. In Rust the fields are private, so every `Client` is connected.
 //!
-//! There is no async property either. Write an async method, such as `version`. A getter
-//! that does not wait is a plain method.
+//! Rust has no async property either. If a value has to be waited for, write an async
+//! method, such as `version`. A getter that does not wait is a plain method, such as
+//! `host`.
 //!
-//! Trap: `Default` and `From` cannot await. Do not hide a `block_on` in them: inside a
-//! runtime it panics, "Cannot start a runtime from within a runtime".
+//! Trap: If you implement `Default` or `From` for such a type, their functions cannot
+//! await. Do not hide a `block_on` in them: in async code it panics, "Cannot start a
+//! runtime from within a runtime".
 //!
 //! See also: `async_resource`, `once_cell` (connect at first use), `dyn_async_trait`.
 //!

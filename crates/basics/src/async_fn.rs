@@ -1,11 +1,12 @@
-//! Define a coroutine: an async function that returns a value, and one that awaits it.
+//! Define a coroutine: write an async function, and await it in a second async function.
 //!
 //! `async def` becomes `async fn`, with a type for each parameter and for the result. The
 //! last expression is the returned value; `return` is for leaving early. A method is
 //! written in the same way, with `&self` as its first parameter.
 //!
-//! Trap: Without `.await`, the caller has a future in place of the returned text: "no
-//! method named `to_uppercase` found for opaque type `impl Future<Output = String>`".
+//! Trap: If you forget `.await`, you hold a future and not the returned text. The
+//! compiler reports "no method named `to_uppercase` found for opaque type `impl
+//! Future<Output = String>`".
 //!
 //! See also: `hello_async`, `lazy_futures`, `async_functions`, `async_constructor`.
 //!

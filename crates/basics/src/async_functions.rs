@@ -1,16 +1,18 @@
 //! Write async methods, trait methods, closures and blocks.
 //!
 //! A method may be an `async fn`, and so may a method of a trait (Python's `Protocol`).
-//! If tasks call a trait's method, declare it as `-> impl Future<Output = T> + Send`.
-//! Otherwise the compiler reports "future cannot be sent between threads safely". The
-//! implementations still write `async fn`. Rust has async closures; Python has none. For
-//! plain functions, see `async_fn`.
+//! If spawned tasks call a trait's method, declare the method as `-> impl Future<Output =
+//! T> + Send`. Otherwise the compiler reports "future cannot be sent between threads
+//! safely". The implementations still write `async fn`. Rust has async closures; Python
+//! has none. For plain functions, see `async_fn`.
 //!
-//! Trap: A plain closure cannot borrow its argument and return an async block: "lifetime
-//! may not live long enough". Write an async closure, `async |word: &str| ..`.
+//! Trap: If you write a plain closure that returns an async block, the block cannot
+//! borrow the closure's argument: "lifetime may not live long enough". Write an async
+//! closure, `async |word: &str| ..`.
 //!
-//! Trap: A function that spawns cannot take an `AsyncFn`: "`CallRefFuture<'_>` cannot be
-//! sent between threads safely". Take `FnOnce(String) -> Fut`, with `Fut: Send`.
+//! Trap: If your function takes an `AsyncFn` and spawns a task that calls it, the
+//! compiler reports "`CallRefFuture<'_>` cannot be sent between threads safely". Take
+//! `FnOnce(String) -> Fut` instead, with `Fut: Send`.
 //!
 //! See also: `async_fn`, `dyn_async_trait`, `boxed_futures`, `send_and_local`.
 //!

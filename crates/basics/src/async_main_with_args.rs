@@ -1,16 +1,17 @@
 //! A command line tool with an async main: arguments, a timeout, and an exit code.
 //!
-//! clap takes the place of argparse: derive the parser from a struct. Parse before the
-//! first await, and pass the arguments to async code. Results go to standard output,
-//! errors to standard error. This program prints each page when it has come, and ends at
-//! the first error. Wrong arguments end with exit code 2, as with argparse. `println!`
-//! panics if the reader of a pipe has left (`| head -1`). `writeln!` returns an error
-//! instead.
+//! The crate clap takes the place of argparse: derive the parser from a struct. Parse
+//! before the first await, and pass the arguments to async code. Results go to standard
+//! output, errors to standard error. This program prints each page as soon as the page
+//! has come, and ends at the first error. Wrong arguments end with exit code 2, as with
+//! argparse. `println!` panics if the reader of a pipe has left (`| head -1`). So this
+//! program prints with `writeln!`, which returns an error.
 //!
-//! Bounds: At most 10 requests at the same time, `--timeout-ms` for the whole run.
+//! Bounds: The program sends at most 10 requests at the same time. After `--timeout-ms`
+//! the whole run ends with an error, "timed out".
 //!
-//! Trap: An async main cannot return a number, "`main` has invalid return type `i32`".
-//! Return an `ExitCode`, which is made from a `u8`.
+//! Trap: If your async main returns a number, the compiler reports "`main` has invalid
+//! return type `i32`". Return an `ExitCode`, which is made from a `u8`.
 //!
 //! See also: `exit_codes`, `map_with_limit`, `timeout_of_blocking_work`.
 //!

@@ -1,9 +1,10 @@
 //! What can be awaited: a coroutine, a task, and a future that other code sets.
 //!
-//! An async function's future, the handle of a task and the receiver of a `oneshot` all
-//! implement the trait `Future`: that makes them awaitable. A plain function's result
-//! cannot be awaited: "`()` is not a future". Outside an async function, the compiler
-//! reports "`await` is only allowed inside `async` functions and blocks".
+//! You can await whatever implements the trait `Future`. An async function's future does,
+//! and so do the handle of a task and the receiver of a `oneshot` (a channel for one
+//! value, like asyncio's `Future`). A plain function's result cannot be awaited: "`()` is
+//! not a future". Outside an async function, the compiler reports "`await` is only
+//! allowed inside `async` functions and blocks".
 //!
 //! See also: `future_by_hand`, `shared_future`, `oneshot_and_set_once`, `lazy_futures`.
 //!

@@ -1,15 +1,17 @@
 //! Background tasks: wait for all, shut them down, or lose them when `main` returns.
 //!
-//! A `TaskTracker` counts the tasks that it spawns. A task that has a clone of the
-//! tracker can spawn more tasks. `wait` returns when the tracker is closed and all tasks
-//! have ended. To shut a task down, cancel the `CancellationToken` that the task listens
-//! to, and then call `wait`. When `main` returns, running tasks are dropped at their
-//! current await. Only their destructors still run.
+//! A `TaskTracker` of the crate `tokio-util` counts the tasks that it spawns. A task that
+//! has a clone of the tracker can spawn more tasks. `wait` returns when the tracker is
+//! closed and all tasks have ended. To shut a task down, cancel the `CancellationToken`
+//! that the task listens to, and then call `wait`. When `main` returns, running tasks are
+//! dropped at their current await. Their destructors (`Drop`) still run, the lines after
+//! that await do not.
 //!
-//! Trap: Without a call of `close`, the tracker's `wait` never returns.
+//! Trap: If you do not call `close`, the tracker's `wait` never returns, even when all
+//! tasks have ended.
 //!
-//! Trap: A tracker ignores the panics and results of its tasks. A `TaskGroup` raises
-//! them, and a `JoinSet` returns both.
+//! Trap: If a task fails or panics, you do not hear of it: a tracker ignores panics and
+//! results. A `TaskGroup` raises them, and a `JoinSet` returns both.
 //!
 //! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

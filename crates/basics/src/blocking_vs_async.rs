@@ -1,15 +1,15 @@
 //! Blocking the event loop: what a blocking call stops, and what to do.
 //!
 //! A call that blocks its thread (a file, a long calculation) stops all code on that
-//! thread. In asyncio that is the whole program. In Tokio it is at least the rest of the
-//! task, such as the other half of a `join!`. Use the async version of the call, or hand
+//! thread. In asyncio, the whole program stops. In Tokio, at least the rest of the task
+//! stops, such as the other half of a `join!`. Use the async version of the call, or hand
 //! the call to `spawn_blocking`, which is `asyncio.to_thread`.
 //!
-//! Trap: More threads do not make a blocking call harmless. One thread at a time waits
-//! for all timers and sockets of the program. If a task blocks that thread, timers and
-//! sockets may stop for as long as the task blocks. An idle thread takes over only if
-//! other work wakes it, or with `Builder::enable_eager_driver_handoff`, which is unstable
-//! in Tokio 1.54.
+//! Trap: If you block one of many threads, timers and sockets may stop in the whole
+//! program, because one thread at a time waits for all of them. If a task blocks just
+//! that thread, they stop for as long as the task blocks. An idle thread takes over only
+//! if other work wakes it, or with `Builder::enable_eager_driver_handoff`, which is
+//! unstable in Tokio 1.54. So more threads do not make a blocking call harmless.
 //!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!

@@ -1,13 +1,14 @@
 //! Borrow or spawn: futures may borrow from their function, tasks own their data.
 //!
-//! Futures in a `join!` or a `FuturesUnordered` run inside the function that created
-//! them, and may borrow from it: no `Arc`, no clone, no `move`. Spawned tasks run by
-//! themselves, but must own their data. Put `self` in an `Arc`, and clone the other
-//! values. A method that spawns with `&self` is refused: "borrowed data escapes outside
-//! of method".
+//! Futures in a `join!` or a `FuturesUnordered` (a set of futures, of the crate
+//! `futures`) run inside the function that created them, and may borrow from that
+//! function: no `Arc`, no clone, no `move`. Spawned tasks run by themselves, but must own
+//! their data. Put `self` in an `Arc`, and clone the other values. A method that spawns
+//! with `&self` is refused: "borrowed data escapes outside of method".
 //!
-//! Trap: Futures that borrow run only while their function awaits them. If the function
-//! is busy from 100 ms to 600 ms, an answer due at 200 ms arrives at 600 ms.
+//! Trap: If your function is busy with an answer, the futures that borrow from it stand
+//! still, because they run only while the function awaits them. Here it is busy from 100
+//! ms to 600 ms: an answer due at 200 ms arrives at 600 ms.
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!

@@ -1,8 +1,9 @@
-//! Boxed futures: a list of different futures, a table of async handlers.
+//! Keep different futures in a list, or async handlers in a table: box the futures.
 //!
-//! Each async function's future has its own type, and a list, a table or a field holds
-//! one type. So box them all with `.boxed()`. A `BoxFuture<'a, T>` is any `Send` future
-//! of a `T`, which may borrow for `'a`. The box costs one allocation per call.
+//! Each async function's future has its own type, but a list, a table or a field holds
+//! one type. So box all the futures with `.boxed()`. Each is then a `BoxFuture<'a, T>`:
+//! any `Send` future of a `T`, which may borrow for the lifetime `'a`. The box costs one
+//! allocation per call.
 //!
 //! Trap: Without boxes, a list of futures of two functions fails with "expected future,
 //! found a different future". A table of closures fails with "expected fn pointer,

@@ -1,18 +1,22 @@
 //! Build a runtime without the macro: one thread or many, and what each is for.
 //!
-//! If you build a runtime, you can keep it, use it again and drop it, like an
-//! `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread, as asyncio
-//! does, and only during `block_on`. `new_multi_thread` has its own threads, so its
-//! tasks run all the time: servers use it. It has a thread for each core that the process
-//! may use, so that a CPU limit of a container counts. `worker_threads` sets another
-//! number, and `TOKIO_WORKER_THREADS` from outside. Both have threads for blocking calls.
+//! If you build a runtime (Tokio's event loop), you can keep it, use it again and drop
+//! it, like an `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread,
+//! as asyncio does, and only during `block_on`. `new_multi_thread` has its own threads,
+//! so its tasks run all the time: servers use it. It starts a thread for each core that
+//! the process may use; a container's CPU limit lowers that number. `worker_threads` sets
+//! the number in code, the environment variable `TOKIO_WORKER_THREADS` from outside. Both
+//! runtimes have further threads for blocking calls.
 //!
-//! Bounds: `max_blocking_threads` (512), `shutdown_timeout` for the wait at the end.
+//! Bounds: Each runtime has at most 512 threads for blocking calls
+//! (`max_blocking_threads`). Further calls wait. `shutdown_timeout` limits the wait for
+//! blocking calls at the end.
 //!
-//! Trap: Without `enable_all`, a sleep panics, "timers are disabled".
+//! Trap: If you forget `enable_all`, a sleep panics, "timers are disabled".
 //!
-//! Trap: In async code, dropping a runtime panics, "Cannot drop a runtime in a context
-//! where blocking is not allowed". Call `shutdown_background`.
+//! Trap: If a runtime is dropped in async code, the program panics, "Cannot drop a
+//! runtime in a context where blocking is not allowed". Call `shutdown_background`
+//! instead.
 //!
 //! See also: `runtime_on_a_thread`, `runtime_per_thread`, `call_async_from_sync`.
 //!

@@ -1,19 +1,20 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await: it calls `block_on`, as Python calls `asyncio.run`. Do
-//! not use Python's `get_event_loop` there: without a running loop, it is deprecated, and
-//! an error from 3.14 on. Async code calls such a function through `spawn_blocking`,
-//! where blocking is allowed. A plain function that async code has called cannot await
-//! that: it uses `block_in_place`, on a multi-thread runtime only. Your own thread enters
-//! a runtime by its `Handle`. Without `block_on` the compiler reports: "expected `u32`,
-//! found future".
+//! A plain function cannot await. It calls `block_on`, as Python calls `asyncio.run`. If
+//! async code needs such a function, it calls the function through `spawn_blocking`,
+//! where blocking is allowed. A plain function deep under async code, which cannot await
+//! `spawn_blocking`, calls `block_on` in `block_in_place`, on a multi-thread runtime
+//! only. Your own thread reaches a runtime through a `Handle`, a reference that you
+//! clone. If you forget `block_on`, the compiler reports "expected `u32`, found future".
+//! In Python, do not use `get_event_loop` in a plain function: without a running loop, it
+//! is deprecated, and an error from 3.14 on.
 //!
-//! Trap: On a thread that runs async code, `block_on` panics, "Cannot start a runtime
-//! from within a runtime". `asyncio.run` refuses this as well. `block_on` of the crate
-//! `futures` does not panic: it blocks the thread, and often hangs there.
+//! Trap: If you call `block_on` on a thread that runs async code, it panics, "Cannot
+//! start a runtime from within a runtime". `asyncio.run` refuses this as well. `block_on`
+//! of the crate `futures` does not panic there: it blocks the thread, and often hangs.
 //!
-//! Trap: Without a runtime, `tokio::spawn`, timers and sockets panic, "there is no
-//! reactor running". Check with `Handle::try_current`.
+//! Trap: If you call `tokio::spawn` or use timers and sockets outside a runtime, they
+//! panic, "there is no reactor running". Check with `Handle::try_current`.
 //!
 //! See also: `runtime_on_a_thread`, `spawn_from_a_thread`, `blocking_vs_async`.
 //!

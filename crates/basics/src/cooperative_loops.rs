@@ -1,12 +1,13 @@
 //! Long loops: one that never awaits starves its neighbours and ignores its timeout.
 //!
 //! A task cannot be interrupted between two awaits. Until the loop awaits something that
-//! is not ready, other futures in its task do not run. As in asyncio, the cure is a
-//! `yield_now().await` after each portion of the work. `consume_budget().await` yields
-//! only once in many portions. Tokio's channels and sockets yield now and then by
-//! themselves.
+//! is not ready, other futures in the same task do not run. Call `yield_now().await`, in
+//! asyncio `sleep(0)`, after each portion of the work.
+//! `tokio::task::consume_budget().await` costs less: it yields only once in many
+//! portions. Tokio's channels and sockets yield now and then by themselves.
 //!
-//! Trap: A `timeout` can end a loop only where it awaits. Here the loop returns its
+//! Trap: If you put a `timeout` around a loop without an await, the loop runs to its end,
+//! because a `timeout` can end a future only at an await. Here the loop returns its
 //! result after 300 ms, in spite of a `timeout` of 100 ms. Work that cannot be cut into
 //! portions belongs in `spawn_blocking`.
 //!

@@ -1,9 +1,10 @@
 //! Start two tasks with `tokio::spawn`, which is `asyncio.create_task`, and await both.
 //!
-//! A task runs from the moment it is spawned, so two calculations of a second take one
-//! second together. Await its handle for the result. The `?` passes on the error of a
-//! task that panicked: a panic is for bugs, like a failed `assert`. When `main` ends, the
-//! runtime stops the tasks that still run, as `asyncio.run` does.
+//! A spawned task runs by itself, and `tokio::spawn` returns a handle. Here each of two
+//! tasks calculates for one second. Both run at the same time, so the program takes one
+//! second. Await a handle to get the result of its task. If the task panicked, you get an
+//! error instead, and the `?` passes it on. (A panic reports a bug, like a failed
+//! `assert`.) When `main` ends, Tokio stops the running tasks, as `asyncio.run` does.
 //!
 //! See also: `spawn_tasks`, `task_results`, `background_tasks`.
 //!

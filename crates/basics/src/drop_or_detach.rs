@@ -1,15 +1,18 @@
 //! Drop a task's handle and the task keeps running; here is what does stop a task.
 //!
-//! Dropping a `JoinHandle` detaches its task, so a function that returns early leaves
-//! its tasks running. Like `cancel`, `abort` stops a task at its current await. An
-//! `AbortOnDropHandle` aborts its task when it is dropped. Both only ask: to wait for
-//! the end of the task, await its handle.
+//! Dropping a `JoinHandle` detaches its task, so a function that returns early leaves its
+//! tasks running. Like `cancel`, `abort` stops a task at its current await. An
+//! `AbortOnDropHandle` of the crate `tokio-util` aborts its task when the handle is
+//! dropped. An abort only asks the task to stop: to wait for the end of the task, await
+//! its handle.
 //!
-//! Trap: An `AbortOnDropHandle` that is not bound to a name aborts immediately: "unused
-//! `AbortOnDropHandle` that must be used". So does `let _ = ...`, without a message.
+//! Trap: If you do not bind an `AbortOnDropHandle` to a name, it aborts its task
+//! immediately, and the compiler warns "unused `AbortOnDropHandle` that must be used".
+//! `let _ = ...` also aborts immediately, without a warning.
 //!
-//! Trap: A `timeout` around a handle stops only the waiting: the task keeps running.
-//! `abort` does not stop a call in `spawn_blocking`, which has no await.
+//! Trap: If you put a `timeout` around a handle, it stops only the waiting: the task
+//! keeps running. Put the `timeout` around an `AbortOnDropHandle`. A call in
+//! `spawn_blocking` runs on in any case: it has no await where an abort could stop it.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `task_in_a_struct`.
 //!

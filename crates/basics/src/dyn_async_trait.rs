@@ -1,16 +1,17 @@
 //! A list of objects with an async method: a trait object, `dyn`, with a boxed future.
 //!
-//! In Python any objects with an async `fetch` go into one list. A `Vec<Box<dyn Fetch>>`
-//! holds different types, but each async method's future has its own type. So the trait
-//! has a plain method that returns a `BoxFuture`, and each implementation wraps its body
-//! in `async move { .. }.boxed()`. The box costs one allocation per call.
+//! In Python any objects with an async `fetch` go into one list. In Rust, a `Vec<Box<dyn
+//! Fetch>>` holds different types that implement the trait `Fetch` of this file. But each
+//! async method's future has its own type. So the trait has a plain method that returns a
+//! `BoxFuture`, and each implementation wraps its body in `async move { .. }.boxed()`.
+//! The box costs one allocation per call.
 //!
-//! Trap: A trait with an `async fn` "is not dyn compatible". With `BoxFuture<'_,
-//! String>`, the future cannot use the argument `page`: "lifetime may not live long
-//! enough". Name the lifetime, as `'a` here.
+//! Trap: If you write `async fn` in the trait, it "is not dyn compatible". If you then
+//! return `BoxFuture<'_, String>`, the future cannot use the argument `page`: "lifetime
+//! may not live long enough". Name the lifetime, as `'a` here.
 //!
-//! Trap: A list of boxes takes its type from its first element, "expected `Cache`, found
-//! `Server`". Name its type: `Vec<Box<dyn Fetch>>`.
+//! Trap: If you do not write the type of the list, it is that of the first element, and
+//! the compiler reports "expected `Cache`, found `Server`". Write `Vec<Box<dyn Fetch>>`.
 //!
 //! See also: `handlers_with_state`, `async_functions` (without `dyn`), `boxed_futures`,
 //! `async_api_design`.

@@ -1,12 +1,13 @@
 //! Write a class with `__await__`: implement `Future` for your own type.
 //!
-//! The runtime calls `poll` until it returns `Ready`. A future that returns `Pending`
-//! first hands a clone of the waker to an event source, which later wakes the task. This
-//! countdown wakes its task immediately, as a bare `yield` in `__await__` does. You need
-//! this rarely: an async function is a future, and a `oneshot` delivers a result.
+//! The runtime (Tokio's event loop) calls `poll` until `poll` returns `Ready`. Before
+//! `poll` returns `Pending`, it hands a clone of the waker (the value that wakes the
+//! task) to an event source, which later calls the waker. This countdown wakes its task
+//! immediately, as a bare `yield` in `__await__` does. You need this rarely: an async
+//! function is a future, and a `oneshot` delivers a result.
 //!
-//! Trap: A `poll` that returns `Pending` without passing the waker on is never called
-//! again. Its task hangs without an error.
+//! Trap: If your `poll` returns `Pending` without passing the waker on, `poll` is never
+//! called again. The task hangs without an error.
 //!
 //! See also: `awaitables`, `poll_by_hand`, `yield_now`, `stream_by_hand`.
 //!

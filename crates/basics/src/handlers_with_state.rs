@@ -1,15 +1,15 @@
 //! A table of async handlers that share state, such as the commands of a bot.
 //!
-//! Each handler gets an `Arc` of the state, so its future owns all that it uses and may
-//! be spawned. The trait `Handler` boxes that future. Any async function of the state and
-//! a text is a handler, and so is a struct that has its own data. Without shared state,
-//! boxed closures are enough: see `boxed_futures`.
+//! Each handler gets an `Arc` of the state, so the handler's future owns all that it uses
+//! and may be spawned. `Handler`, the trait of this file, boxes that future. Any async
+//! function of the state and a text is a handler, and so is a struct that has its own
+//! data. Without shared state, boxed closures are enough: see `boxed_futures`.
 //!
-//! Trap: A handler that takes the state as `&List` fails: "type mismatch in function
-//! arguments". Its future would borrow from the caller. Pass an `Arc`.
+//! Trap: If a handler takes the state as `&List`, the compiler reports "type mismatch in
+//! function arguments", because its future would borrow from the caller. Pass an `Arc`.
 //!
-//! Trap: A closure as a handler fails with "type annotations needed". Name the types of
-//! its arguments: `|list: Arc<List>, text: String| async move { .. }`.
+//! Trap: If a handler is a closure without types, the compiler reports "type annotations
+//! needed". Write them: `|list: Arc<List>, text: String| async move { .. }`.
 //!
 //! See also: `boxed_futures`, `dyn_async_trait`, `share_state`, `router`.
 //!

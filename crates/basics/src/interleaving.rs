@@ -2,16 +2,17 @@
 //!
 //! All three workers start immediately, in the order of the list. Then each continues
 //! when its wait is over, so they finish in the order of their delays. The results keep
-//! the order of the list. `join_all` runs them as one task, which is never on two threads
-//! at the same time. A turn lasts from one await to the next, and no other worker runs in
-//! between. So a total needs no lock: a `Cell` holds a value that several functions may
-//! change.
+//! the order of the list. `join_all` runs the workers as one task, which is never on two
+//! threads at the same time. A turn lasts from one await to the next, and no other worker
+//! runs during that turn. So a total needs no lock: a `Cell` holds a value that several
+//! functions may change.
 //!
-//! Trap: A worker that reads the total, awaits, and then writes the total back loses the
-//! additions of the other workers.
+//! Trap: If a worker reads the total, awaits, and then writes the total back, the
+//! additions that others made during the await are lost.
 //!
-//! Trap: Spawned tasks run on several threads. There the compiler refuses the `Cell`,
-//! "future cannot be sent between threads safely": use an atomic and its `fetch_add`.
+//! Trap: If you spawn the workers, they run on several threads, and the compiler refuses
+//! the `Cell`: "future cannot be sent between threads safely". Use an atomic and its
+//! `fetch_add`.
 //!
 //! See also: `share_state`, `lost_update`, `spawn_order`.
 //!

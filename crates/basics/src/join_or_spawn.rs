@@ -1,14 +1,15 @@
 //! One core or several: `join!` stays on one thread, spawned tasks may run on several.
 //!
 //! Futures in a `join!` are one task, and a task runs on one thread at a time. So two
-//! computations in it run one after the other. Unlike tasks of asyncio, two spawned tasks
-//! may run on two threads at the same time: spawn both, then await both. Give long
-//! computations to `spawn_blocking`, which has threads for them.
+//! computations in a `join!` run one after the other. Two spawned tasks may run on two
+//! threads at the same time, unlike tasks of asyncio: spawn both, then await both. Give
+//! long computations to `spawn_blocking`, which has threads for them.
 //!
-//! Trap: A spawned task may have to wait although a thread is idle. A thread takes
-//! several tasks from the queue. No other thread can take the task that this thread has
-//! spawned last. So two tasks that block until both run, as at a `std::sync::Barrier`,
-//! may wait forever. Use tokio's `Barrier`.
+//! Trap: If two tasks block their threads until both run, as at a `std::sync::Barrier`,
+//! they may wait forever. The reason: a thread takes several tasks from the queue, and no
+//! other thread can take the task that this thread has spawned last. So a spawned task
+//! may have to wait although a thread is idle. Use Tokio's `Barrier`, at which tasks wait
+//! without blocking.
 //!
 //! See also: `sequential_vs_concurrent`, `blocking_vs_async`, `cpu_bound`, `barrier`.
 //!

@@ -1,13 +1,14 @@
 //! Forgetting `.await`: calling an async function runs nothing, in either language.
 //!
 //! The call returns a future, which is like a coroutine object: work that has not begun.
-//! Nothing in it runs until it is awaited. Python warns at run time, "coroutine was never
-//! awaited". Rust warns when it compiles, "unused implementer of `Future` that must be
-//! used". With `deny`, as here, the warning is an error. A future that is printed in
-//! place of its result "doesn't implement `std::fmt::Display`".
+//! Nothing in the future runs until it is awaited. Python warns at run time, "coroutine
+//! was never awaited". Rust warns when it compiles, "unused implementer of `Future` that
+//! must be used". With `deny`, as here, the warning is an error. If you print a future in
+//! place of its result, the compiler reports that it "doesn't implement
+//! `std::fmt::Display`".
 //!
-//! Trap: `let _ = fetch_data();` drops the future, and the compiler is silent. Only
-//! `cargo clippy` names it, by its lint `let_underscore_future`.
+//! Trap: If you write `let _ = fetch_data();`, the future is dropped and the compiler is
+//! silent. Only `cargo clippy` reports it, by its lint `let_underscore_future`.
 //!
 //! See also: `hello_async`, `sequential_vs_concurrent`, `spawn_tasks`.
 //!

@@ -1,13 +1,13 @@
 //! A future set by hand (`loop.create_future`): `oneshot`, or `SetOnce` for many waiters.
 //!
-//! A `oneshot` hands one value to one waiter. If the work may fail, send a `Result`. A
-//! `SetOnce` can be set from anywhere, awaited by several tasks, and read at any time. If
-//! the waiter has given up, asyncio's `set_result` raises `InvalidStateError`; here
-//! `send` returns the value. A second `send` does not compile: "use of moved value:
-//! `sender`".
+//! A `oneshot` is a channel that hands one value to one waiter. If the work may fail,
+//! send a `Result`. A `SetOnce` can be set from anywhere, awaited by several tasks, and
+//! read at any time. If the waiter has given up, asyncio's `set_result` raises
+//! `InvalidStateError`. Tokio's `send` returns the value instead. A second `send` does
+//! not compile: "use of moved value: `sender`".
 //!
-//! Trap: A dropped sender is an error for its waiter, so keep the sender. In asyncio the
-//! waiter would hang forever. So does the waiter of a `SetOnce` that nobody sets.
+//! Trap: If you drop the sender, its waiter gets an error, so keep the sender. In asyncio
+//! the waiter would hang forever. A waiter of a `SetOnce` that nobody sets hangs, too.
 //!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!

@@ -1,17 +1,20 @@
 //! A panic hook: report panics and errors of detached tasks, whose results nobody awaits.
 //!
-//! The hook runs for every panic, inside the task that panics, so it sees the task's
-//! locals. It cannot await, so it sends to a task that can. Call the default hook too: it
-//! writes the message, the file and the line. asyncio calls its handler for a failed task
-//! that nobody awaited, when the task is deleted.
+//! The hook is a function that runs for every panic, inside the task that panics. So the
+//! hook can read task locals, here the name of the task. The hook cannot await: it sends
+//! a report to a task that can. Call the default hook too: it writes the message, the
+//! file and the line. asyncio's counterpart is called for a failed task that nobody
+//! awaited, and only when that task is deleted.
 //!
 //! Bounds: 100 reports of panics and errors wait in the channel. Further reports are
 //! dropped.
 //!
-//! Trap: The hook never sees an `Err`: a detached task that returns one fails silently.
-//! Spawn it with a function that reports the error, such as `detach` below.
+//! Trap: If a detached task returns an `Err`, nobody hears of it: the hook sees panics
+//! only. Spawn such a task with a function that reports the error, such as `detach`
+//! below.
 //!
-//! Trap: A panic in the hook aborts: "thread panicked while processing panic. aborting."
+//! Trap: If the hook itself panics, the program aborts: "thread panicked while processing
+//! panic. aborting."
 //!
 //! Platforms: Needs Rust 1.91.
 //!

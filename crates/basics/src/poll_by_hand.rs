@@ -1,15 +1,16 @@
 //! Poll by hand: an event loop with timers in 50 lines, to see what a runtime does.
 //!
-//! A future does nothing until it is polled. A future that returns `Pending` has given
-//! its waker to an event source: here to the list of timers. The loop polls a task when
-//! its waker was called, and otherwise sleeps until the first timer is due.
+//! A future does nothing until it is polled. Before a future returns `Pending`, it gives
+//! its waker (the value that wakes its task) to an event source, here to the list of
+//! timers. The loop polls a task when its waker was called, and otherwise sleeps until
+//! the first timer is due.
 //!
-//! asyncio's loop does the same: it calls `send` of a coroutine where this one calls
+//! asyncio's loop does the same: it calls `send` of a coroutine where this loop calls
 //! `poll`. Tokio adds sockets, threads, fairness and cancellation. To poll a future only
 //! once, in a test, use `Waker::noop`.
 //!
-//! Trap: This loop is no Tokio runtime. Tokio's own `sleep` panics in it: "there is no
-//! reactor running".
+//! Trap: If you await Tokio's own `sleep` in this loop, it panics: "there is no reactor
+//! running". The loop is no Tokio runtime.
 //!
 //! See also: `future_by_hand`, `suspend_and_resume`, `build_a_runtime`.
 //!

@@ -5,11 +5,12 @@
 //! heap. To run all children concurrently, collect their futures in a `FuturesUnordered`,
 //! or spawn each as a task.
 //!
-//! Trap: Without `Box::pin`, the compiler reports "recursion in an async fn requires
-//! boxing".
+//! Trap: If you forget `Box::pin`, the compiler reports "recursion in an async fn
+//! requires boxing".
 //!
-//! Trap: An `async fn` that spawns itself is refused, "cannot satisfy `impl Future<Output
-//! = ()>: Send`". Write a plain function that returns `impl Future<Output = T> + Send`.
+//! Trap: If an `async fn` spawns itself, the compiler reports "cannot satisfy `impl
+//! Future<Output = ()>: Send`". Write a plain function that returns `impl Future<Output =
+//! T> + Send`.
 //!
 //! See also: `boxed_futures`, `first_error_wins`, `gather`.
 //!

@@ -1,15 +1,17 @@
 //! Match replies to requests by number, for many requests over one connection.
 //!
-//! `Calls` gives out the numbers and keeps a `oneshot` sender for each request. The
-//! reading task calls `reply`. When the connection ends, `fail_all` ends all waiting
-//! calls. A caller that gives up drops its `Call`, which removes the entry.
+//! `Calls`, a struct of this file, gives out the numbers and keeps a `oneshot` sender for
+//! each request. The task that reads replies calls `Calls::reply`. When the connection
+//! ends, `fail_all` ends all waiting calls with an error. A caller that gives up drops
+//! its `Call` (the future of the reply), which removes the entry.
 //!
-//! Bounds: Unbounded: Each waiting call has an entry. Put a `timeout` around each call,
-//! as `request` does: the server may never reply.
+//! Bounds: Unbounded: Each waiting call has an entry. The server may never reply, so put
+//! a `timeout` around each call, as `request` does.
 //!
-//! Trap: Register the call before you send the request. An `async fn call()` registers
-//! only when it is first polled, and a reply that comes sooner is thrown away. On several
-//! threads, two replies in three were lost in this way. So `start` is a plain function.
+//! Trap: If you register a call after the request was sent, a reply that comes sooner is
+//! thrown away. An `async fn call()` has this fault, because it registers only when it is
+//! first polled. On several threads, two replies in three were lost in this way. So
+//! `start` is a plain function: call it before you send the request.
 //!
 //! See also: `oneshot_and_set_once`, `actor`, `rpc_over_one_connection`.
 //!

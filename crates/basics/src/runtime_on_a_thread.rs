@@ -1,16 +1,16 @@
 //! An event loop on its own thread, for a program that is not async.
 //!
-//! A multi-thread runtime with one worker is such a loop: it starts, runs tasks, and
-//! stops when it is dropped. `Runtime::spawn` is `run_coroutine_threadsafe`, and
+//! A multi-thread runtime with one worker thread is such a loop: it starts, runs tasks,
+//! and stops when it is dropped. `Runtime::spawn` is `run_coroutine_threadsafe`, and
 //! `block_on` waits for the result. A `timeout` inside `block_on` limits that wait.
 //!
 //! Bounds: Dropping the runtime drops its tasks at their current await. It also waits for
 //! calls in `spawn_blocking`, without a limit. `shutdown_timeout` limits that wait.
 //!
-//! Trap: In async code, `block_on` panics, and so does dropping a runtime.
+//! Trap: If you call `block_on` or drop the runtime in async code, the program panics.
 //!
-//! Trap: A runtime in a `static`, as libraries have it, cannot be stopped: "cannot move
-//! out of a shared reference". Keep a runtime that must stop in a struct.
+//! Trap: If you keep the runtime in a `static`, as libraries do, you cannot stop it:
+//! "cannot move out of a shared reference". Keep a runtime that must stop in a struct.
 //!
 //! See also: `call_async_from_sync`, `spawn_from_a_thread`, `build_a_runtime`.
 //!

@@ -1,19 +1,21 @@
 //! A runtime per thread: each thread has its own event loop, its own data and no locks.
 //!
-//! Tasks of a `LocalRuntime` stay on its thread, so they may share `Rc` and `RefCell`.
-//! Other threads send closures, whose futures run on this thread. This pays if each
+//! Tasks of a `LocalRuntime` (a runtime that stays on its thread) may share `Rc` and
+//! `RefCell`. `Shard`, a struct of this file, is such a thread. Other threads send it
+//! closures, and the closures' futures run on the shard's thread. This pays if each
 //! request needs the data of one thread only. Otherwise prefer one multi-thread runtime,
-//! which gives work to idle threads. If tasks share no data, `LocalPoolHandle` of
-//! `tokio-util` is such a pool. With Python's GIL, only one loop runs at a time.
+//! which gives work to idle threads. If tasks share no data, use a `LocalPoolHandle` of
+//! `tokio-util`. With Python's GIL, only one loop runs at a time.
 //!
-//! Bounds: 100 jobs wait for a thread, then `run` waits. Running jobs are unbounded: a
-//! job whose caller is gone keeps running.
+//! Bounds: At most 100 jobs wait for a thread, then `run` waits. Running jobs are
+//! unbounded: a job whose caller is gone keeps running.
 //!
-//! Trap: No thread takes over the jobs of another. If a thread blocks, or most requests
-//! need its data, all its jobs are delayed.
+//! Trap: If a thread blocks, or most requests need its data, all its jobs are delayed: no
+//! other thread takes them over.
 //!
-//! Trap: An `Rc` that is created elsewhere is refused, "`Rc<...>` cannot be sent between
-//! threads safely". Create it in its thread.
+//! Trap: If you create an `Rc` on one thread and use it on another, the compiler reports
+//! "`Rc<...>` cannot be sent between threads safely". Create the `Rc` on the thread that
+//! uses it.
 //!
 //! See also: `send_and_local`, `build_a_runtime`, `actor`, `share_state`.
 //!

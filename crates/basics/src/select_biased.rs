@@ -1,15 +1,16 @@
 //! Order the branches of a `select!`, or disable them: `biased` and `if`.
 //!
-//! Without `biased;`, chance decides between branches that are ready at the same time.
-//! With `biased;`, `select!` polls from the top: put the branch for a shutdown first. A
-//! false `, if condition` disables a branch for the turn. Use this so that a finished
-//! future is not polled again.
+//! `select!` waits for several futures and runs the body of the first that is ready. If
+//! two branches are ready at the same time, chance decides. With `biased;`, `select!`
+//! polls from the top: put the branch for a shutdown first. `, if condition` disables a
+//! branch for this turn if the condition is false. Use it so that a finished future is
+//! not polled again.
 //!
-//! Trap: While the body of a branch runs, no other branch is polled, and a deadline
-//! waits. Keep bodies short, or spawn the work.
+//! Trap: If the body of a branch takes long, all other branches wait, even a deadline: no
+//! branch is polled while a body runs. Keep bodies short, or spawn the work.
 //!
-//! Trap: If all branches may be off, add `else => break`. Otherwise `select!` panics:
-//! "all branches are disabled and there is no else branch".
+//! Trap: If all branches are disabled, `select!` panics: "all branches are disabled and
+//! there is no else branch". If that can happen, add `else => break`.
 //!
 //! See also: `select_in_a_loop`, `scheduler`.
 //!

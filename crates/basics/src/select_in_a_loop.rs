@@ -1,13 +1,14 @@
 //! Wait for several things in a loop with `select!`: a timeout for each, or for all.
 //!
-//! `select!` runs the body of the first branch that is ready and drops the other futures.
-//! A sleep that a branch creates starts again in each turn. To keep a future over all
-//! turns, create it outside the loop and pin it, that is, fix it in its place. The branch
-//! takes `&mut` of it. Without the pin, it "cannot be unpinned".
+//! `select!` waits for several futures, runs the body of the first that is ready, and
+//! drops the other futures. So a sleep that a branch creates starts again in each turn.
+//! To keep a future over all turns, create the future outside the loop and pin it, that
+//! is, fix it in its place. The branch takes `&mut` of the future. Without the pin, it
+//! "cannot be unpinned".
 //!
-//! Trap: A dropped future may lose items. A dropped `recv` loses none. A future that
-//! receives an item and then awaits something else loses the item. A dropped `send` loses
-//! its item too: await `mpsc::Sender::reserve`, then send.
+//! Trap: If another branch is ready first, your future is dropped and may lose items.
+//! `recv` loses none. A future that receives an item and then awaits something else loses
+//! the item. `send` loses its item too: await `mpsc::Sender::reserve`, then send.
 //!
 //! See also: `select_in_a_struct`, `select_biased`, `cancel_safety`, `timeouts`.
 //!

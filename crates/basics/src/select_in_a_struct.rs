@@ -1,14 +1,14 @@
 //! Select in a method: wait on several fields of a struct, handle with `&mut self`.
 //!
-//! A branch that waits borrows one field, such as `self.readings.recv()`. The body runs
-//! when all branches are dropped, so it may call any `&mut self` method. Rule: wait on
-//! fields, handle with `self`.
+//! What a branch waits for borrows one field, such as `self.readings.recv()`. `select!`
+//! drops the waiting futures of all branches before it runs a body. So the body may call
+//! any `&mut self` method. Rule: wait on fields, handle with `self`.
 //!
 //! In Python each source would be a task, and two tasks may be inside the object at the
 //! same time. Here only one body runs at a time.
 //!
-//! Trap: Two branches that call `&mut self` methods are refused, "cannot borrow `*self`
-//! as mutable more than once at a time".
+//! Trap: If two branches wait for `&mut self` methods, the compiler reports "cannot
+//! borrow `*self` as mutable more than once at a time".
 //!
 //! See also: `select_in_a_loop`, `select_biased`, `task_in_a_struct`, `actor`.
 //!

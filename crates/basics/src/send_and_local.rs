@@ -1,16 +1,18 @@
-//! Send or not: what a task may keep across an await, and `LocalSet` for the rest.
+//! Send or not: what a task may keep across an await, and `LocalSet` for other values.
 //!
-//! A task may continue on another thread after each await, so all its values across an
-//! await must be `Send`. An `Rc`, which counts references without a lock, is not. Use an
-//! `Arc`, or drop the `Rc` before the await, in a block. Tasks of a `LocalSet` stay on
-//! one thread, as tasks of asyncio do. For a whole program of this kind, write
-//! `#[tokio::main(flavor = "local")]`.
+//! A task may continue on another thread after each await, so all values that it keeps
+//! across an await must be `Send` (may move to another thread). An `Rc`, which counts
+//! references without a lock, is not `Send`. Use an `Arc`, or drop the `Rc` before the
+//! await, in a block. Tasks of a `LocalSet` stay on one thread, as tasks of asyncio do.
+//! If no task of your program is to leave its thread, write `#[tokio::main(flavor =
+//! "local")]`.
 //!
-//! Trap: The compiler's message points at `spawn`, not at the cause: "future cannot be
-//! sent between threads safely". Look for "which is not `Send`" below it.
+//! Trap: If a task keeps an `Rc` across an await, the compiler's message points at
+//! `spawn`, not at the cause: "future cannot be sent between threads safely". Look for
+//! "which is not `Send`" below it.
 //!
-//! Trap: A `LocalSet` that nobody awaits runs nothing. Outside a set, `spawn_local`
-//! panics: "called from outside of a `task::LocalSet`".
+//! Trap: If you do not await a `LocalSet`, its tasks do not run. Outside a set,
+//! `spawn_local` panics: "called from outside of a `task::LocalSet`".
 //!
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.
 //!

@@ -1,15 +1,17 @@
 //! Share state between tasks: a std Mutex, an atomic, an `Arc` that is replaced.
 //!
-//! Tasks run on several threads, so shared data needs a lock even between two awaits: a
-//! std `Mutex`. Across awaits use Tokio's `Mutex` (`lock`). For a number, use an atomic.
-//! For a value that is replaced as a whole, use an `Arc` behind an `RwLock`. A task that
-//! holds a clone of the `Arc` keeps the old value.
+//! Tasks run on several threads, so shared data needs a lock even between two awaits: the
+//! `Mutex` of the standard library (std). If you keep the lock across an await, use
+//! Tokio's `Mutex` (the example `lock`). For a number, use an atomic. For a value that is
+//! replaced as a whole, use an `Arc` behind an `RwLock`. A task that holds a clone of the
+//! `Arc` keeps the old value.
 //!
-//! Trap: A task may not keep a std guard across an await: "future cannot be sent between
-//! threads safely". Nor may an arm of `match x.lock()` await. `drop(guard)` does not
-//! help; give the guard its own block.
+//! Trap: If a task keeps a std guard (what `lock` returns) across an await, the compiler
+//! reports "future cannot be sent between threads safely". `drop(guard)` does not help:
+//! give the guard its own block. Nor may an arm of `match x.lock()` await.
 //!
-//! Trap: In `main`, a guard kept across an await compiles, but a second `lock` deadlocks.
+//! Trap: If `main` keeps such a guard across an await, the program compiles, but a second
+//! `lock` deadlocks.
 //!
 //! See also: `lock`, `lost_update`, `send_and_local`.
 //!

@@ -1,12 +1,12 @@
-//! Await one result in several places: `shared` clones it for every waiter.
+//! Await one result in several places: `shared` gives each waiter a clone of the future.
 //!
 //! In asyncio several coroutines may await the same task. In Rust an await consumes the
-//! task's handle. `shared` of `FutureExt` makes a future that can be cloned: the work is
-//! done once, and each clone returns a clone of the result.
+//! task's handle, so a second await is a "use of moved value". `shared` of `FutureExt`
+//! makes a future that can be cloned: the work is done once, and each clone of the future
+//! returns a clone of the result.
 //!
-//! Trap: A task can be awaited only once ("use of moved value"). `shared` clones the
-//! result, so put an `io::Error` into an `Arc`: "the trait `Clone` is not implemented for
-//! `std::io::Error`".
+//! Trap: If the result cannot be cloned, the compiler refuses `shared`: "the trait
+//! `Clone` is not implemented for `std::io::Error`". Put the error into an `Arc`.
 //!
 //! Trap: If a waiter of a `Shared` is dropped, another waiter may never be woken
 //! (rust-lang/futures-rs#2706). If waiters can be cancelled, use a `watch` channel.

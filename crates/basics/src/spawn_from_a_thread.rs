@@ -1,15 +1,17 @@
 //! Spawn tasks from another thread, wait there for their results, send to async code.
 //!
-//! Async code gets a `Handle` of its runtime from `Handle::current()` and gives it to the
-//! thread. `handle.spawn` is `run_coroutine_threadsafe`; `handle.block_on` of the task is
-//! Python's `result()`, and a panic arrives as an error. Channels work between any
-//! threads, without `call_soon_threadsafe`. A channel's error means that the other side
-//! is dropped. A runtime of one thread runs the task only while that thread awaits in
-//! `main` or in `block_on`; until then `handle.block_on` waits, without a limit.
+//! Async code gets a `Handle` of its runtime (a reference to Tokio's event loop) from
+//! `Handle::current()` and gives the handle to the thread. There `handle.spawn(..)`
+//! starts a task, as `run_coroutine_threadsafe` does. `handle.block_on(task)` waits for
+//! the task, as Python's `result()` does, and returns an error if the task panicked. A
+//! current-thread runtime runs the task only while its own thread awaits in `main` or in
+//! `block_on`. Until then your thread waits, without a limit. To send values to async
+//! code, use a channel: channels work between any threads, without
+//! `call_soon_threadsafe`. A channel returns an error if the other side is dropped.
 //!
-//! Trap: In a plain thread, `send` without an await sends nothing: "unused implementer of
-//! `Future`". Use `blocking_send`. In a task, `blocking_send` panics: "Cannot block the
-//! current thread from within a runtime".
+//! Trap: If you call `send` in a plain thread, which cannot await it, nothing is sent:
+//! "unused implementer of `Future`". Use `blocking_send`. In a task, `blocking_send`
+//! panics: "Cannot block the current thread from within a runtime".
 //!
 //! See also: `thread_waits_for_task`, `runtime_on_a_thread`, `blocking_in_threads`.
 //!

@@ -2,12 +2,12 @@
 //!
 //! In asyncio a new task starts at the next await of its creator, or immediately with an
 //! `eager_task_factory`. Tokio's multi-thread runtime hands the task to another thread,
-//! which may start it before `spawn` returns. A runtime of one thread keeps the order of
-//! asyncio. To hold a task back, give it a signal to wait for.
+//! which may start the task before `spawn` returns. A current-thread runtime keeps the
+//! order of asyncio. To hold a task back, give it a signal to wait for.
 //!
-//! Trap: On several threads, code after the spawn, such as `self.tasks.insert(..)` or the
-//! registration of a listener, may come too late. Do this before the spawn. Tests on one
-//! thread never show this.
+//! Trap: If you spawn a task and then prepare something for it, such as
+//! `self.tasks.insert(..)` or a listener, the preparation may come too late on several
+//! threads. Prepare first, then spawn. Tests on one thread never show this mistake.
 //!
 //! See also: `spawn_tasks`, `interleaving`, `build_a_runtime`.
 //!

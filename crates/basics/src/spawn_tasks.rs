@@ -1,17 +1,17 @@
 //! Spawn tasks: give each the data that it needs, and await a whole list of them.
 //!
-//! A task must own its data: tasks run on several threads, and no task may borrow
-//! (`'static`). Move a value in, clone it, or share it in an `Arc`, a counted reference.
-//! To wait for a list of tasks, await their handles in a loop. `create_task` is the plain
-//! form.
+//! A task must own its data (`'static`): it may outlive the function that spawns it, so
+//! it may not borrow from that function. Move a value in, clone it, or share it in an
+//! `Arc`, a counted reference. To wait for a list of tasks, await their handles in a
+//! loop. The example `create_task` is the plain form.
 //!
-//! Trap: A reference to a local variable is refused, "`name` does not live long
-//! enough". If a block lacks `move`, the message is "async block may outlive the
-//! current function".
+//! Trap: If a task uses a reference to a local variable, the compiler reports "`name`
+//! does not live long enough". If a block lacks `move`, the message is "async block may
+//! outlive the current function".
 //!
-//! Trap: A task may start before the line after its `spawn`, and task B before task A. By
-//! default, asyncio starts a new task at the next await. Prepare what the task needs
-//! first.
+//! Trap: If you prepare what a task needs after `spawn`, the task may start before that
+//! line, and task B before task A. By default, asyncio starts a new task at the next
+//! await. Prepare first, then spawn.
 //!
 //! See also: `create_task`, `spawn_order`, `drop_or_detach`, `borrow_or_spawn`.
 //!

@@ -4,9 +4,9 @@
 //! it keeps its variables and its place, and its thread is free for other work. When the
 //! result has arrived, the function continues from there, as in asyncio.
 //!
-//! Trap: An await on something that never waits suspends nothing. In the last part, loop
-//! A runs to its end before loop B starts, although A awaits in each turn. To let others
-//! run, call `yield_now`.
+//! Trap: If you await something that never waits, nothing is suspended. In the last part
+//! of `main`, loop A runs to its end before loop B starts, although A awaits in each
+//! turn. To let others run, call `yield_now`.
 //!
 //! See also: `yield_now`, `cooperative_loops`, `interleaving`.
 //!

@@ -4,8 +4,8 @@
 //! as long as the slowest. `join_all` is `asyncio.gather` for a list: it runs the
 //! futures concurrently and returns their results in the order of the list.
 //!
-//! Trap: An `async fn` that calls a blocking function still blocks. Three of them in a
-//! `join_all` run one after another, and no message says so.
+//! Trap: If an `async fn` calls a blocking function, it still blocks its thread. Three of
+//! them in a `join_all` run one after another, and no message says so.
 //!
 //! See also: `blocking_vs_async`, `sequential_vs_concurrent`, `http_sync_vs_async`.
 //!

@@ -1,11 +1,12 @@
 //! Keep a task in a struct: `self.task`, started, awaited and stopped by methods.
 //!
-//! The struct owns the handle. `stop` cancels a token, so that the task can finish its
-//! step, and awaits the handle for the result. `stop` takes `self`, so a stopped object
-//! cannot be used again. `AbortOnDropHandle` aborts the task if the struct is dropped
-//! without `stop`; a plain handle would leave the task running.
+//! The struct owns the handle. `stop` cancels a `CancellationToken`, so that the task can
+//! finish its step, and awaits the handle for the result. `stop` takes `self`, so a
+//! stopped object cannot be used again. `AbortOnDropHandle` (of the crate `tokio-util`)
+//! aborts the task if the struct is dropped without `stop`; a plain `JoinHandle` would
+//! leave the task running.
 //!
-//! Trap: In a `&mut self` method, await the handle as `(&mut self.task).await`. Without
+//! Trap: If a `&mut self` method awaits the task, write `(&mut self.task).await`. Without
 //! `&mut`, the compiler reports "cannot move out of `self.task`". A second await of the
 //! handle panics: "JoinHandle polled after completion".
 //!

@@ -1,15 +1,16 @@
 //! Task locals: a request id that every function can read, for `contextvars`.
 //!
-//! `task_local!` declares the variable, and `scope` sets it while a future runs. There
-//! is no `set`, and so no token to reset; an inner `scope` hides the outer value. Read
-//! it with `try_get` where the value may be missing: `get` and `with` panic.
+//! `task_local!` declares the variable, and `scope` sets it while a future runs. There is
+//! no `set` and no `reset`: an inner `scope` hides the outer value. Read the variable
+//! with `try_get` where the value may be missing: `get` and `with` panic.
 //!
-//! Trap: `create_task` and `to_thread` copy the context of their caller. In Tokio a
-//! spawned task and a call in `spawn_blocking` start with nothing: pass the value on.
+//! Trap: If you spawn a task or call `spawn_blocking`, the new code starts without the
+//! value. asyncio's `create_task` and `to_thread` copy the context of their caller. In
+//! Tokio, pass the value on: read it, and open a new `scope` in the task.
 //!
-//! Trap: With a `&'static str` as the value, two scopes in a `join!` are refused in a
-//! task, "implementation of `Send` is not general enough". Take a `String`, and clone it
-//! with `try_get`: `with(|id| *id)` is refused, "cannot move out of `*id`".
+//! Trap: If the value is a `&'static str`, the compiler refuses two scopes in a `join!`
+//! in a spawned task: "implementation of `Send` is not general enough". Use a `String`,
+//! and clone it with `try_get`: `with(|id| *id)` is refused, "cannot move out of `*id`".
 //!
 //! See also: `structured_logging`, which puts the id on each line of a log.
 //!

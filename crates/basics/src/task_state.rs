@@ -1,13 +1,14 @@
 //! Look at a task: finished or not, cancelled or not, its id and its name.
 //!
 //! `is_finished` is `done`, and awaiting a finished task returns its result immediately.
-//! `abort` is `cancel`. Both only ask, so await the handle to learn whether the task was
-//! cancelled. A task has an id, but a name only in builds with tokio's unstable features:
-//! keep a table of names by id. Or use a `JoinMap` of tokio-util, a set of tasks by your
-//! own keys.
+//! `abort` is `cancel`. Either only asks the task to stop, so await the handle to learn
+//! whether the task was cancelled. A task has an id, but a name only in builds with
+//! tokio's unstable features. So keep a table of names by id, or use a `JoinMap` of
+//! tokio-util, a set of tasks by your own keys.
 //!
-//! Trap: In asyncio a task that is cancelled before its first step never runs. In Tokio,
-//! on several threads, an aborted task may have begun.
+//! Trap: If you abort a task right after you have spawned it, the task may have begun,
+//! because it may run on another thread. In asyncio a task that is cancelled before its
+//! first step never runs.
 //!
 //! See also: `task_results`, `done_callbacks`, `drop_or_detach`.
 //!

@@ -1,17 +1,21 @@
 //! A plain thread waits for a task with a time limit, and cancels the task.
 //!
-//! `block_on` with a `timeout` is `future.result(timeout=..)`. As in Python, the timeout
-//! stops only the waiting, so abort the task as well. Any thread may call `abort`: no
-//! `call_soon_threadsafe` is needed. A thread without a `Handle` waits at a std channel,
-//! by `recv_timeout`.
+//! The thread reaches the runtime by a `Handle`. `block_on` with a `timeout` is
+//! `future.result(timeout=..)`. As in Python, the timeout stops only the waiting, so
+//! abort the task as well. Any thread may call `abort`: no `call_soon_threadsafe` is
+//! needed. A thread without a `Handle` waits for the result on a std channel, by
+//! `recv_timeout`.
 //!
-//! Bounds: `wait_or_cancel` waits beyond the limit for a task that blocks its thread.
+//! Bounds: `wait_or_cancel`, the function below, waits at most its limit. If the task
+//! blocks its thread, `wait_or_cancel` waits longer, until the task can be aborted.
 //!
-//! Trap: `handle.block_on(timeout(..))` panics in a plain thread, "there is no reactor
-//! running": `timeout` is called before `block_on`. Call it in an `async` block.
+//! Trap: If you write `handle.block_on(timeout(..))` in a plain thread, it panics, "there
+//! is no reactor running", because `timeout` is called before `block_on` has begun. Call
+//! `timeout` in an `async` block.
 //!
-//! Trap: `Handle::block_on` of a runtime of one thread runs neither tasks nor timers. If
-//! no other thread runs that runtime, the wait never ends, even with a `timeout`.
+//! Trap: If the runtime is a current-thread runtime, `Handle::block_on` on another thread
+//! runs neither tasks nor timers. If nobody runs that runtime, the wait never ends, even
+//! with a `timeout`.
 //!
 //! See also: `spawn_from_a_thread`, `runtime_on_a_thread`, `timeout_of_blocking_work`.
 //!

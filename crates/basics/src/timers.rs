@@ -1,18 +1,19 @@
 //! Timers: sleep for a time, sleep until a deadline, tick at an interval.
 //!
-//! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so work that is done
-//! before it does not delay the deadline. If the deadline has passed, `sleep_until`
+//! `sleep` is `asyncio.sleep`. `sleep_until` takes an `Instant`, so work that you do
+//! before the call does not delay the deadline. If the deadline has passed, `sleep_until`
 //! returns immediately. An `interval` ticks immediately, and then at fixed times from its
-//! start. Missed ticks follow without a wait, one by one.
+//! start. If you are late for some ticks, they follow without a wait, one by one.
 //!
-//! Trap: Tokio's timers know only whole milliseconds and round up, so ten sleeps of 100
-//! microseconds take ten milliseconds. asyncio rounds up too, on Linux and Windows. For a
-//! faster rate, do several steps after each tick.
+//! Trap: If you sleep for less than a millisecond, Tokio rounds up to a whole one, so ten
+//! sleeps of 100 microseconds take ten milliseconds. asyncio rounds up too, on Linux and
+//! Windows. For a faster rate, do several steps after each tick.
 //!
-//! Trap: A `Duration` cannot be negative, while asyncio takes a negative delay as zero.
-//! If a turn takes longer than the period, `period - elapsed` panics, "overflow when
-//! subtracting durations". Write `period.saturating_sub(elapsed)`, or use an `interval`.
-//! `Duration::from_secs_f64` takes a float, as `asyncio.sleep` does, and panics as well.
+//! Trap: If a turn takes longer than the period, `period - elapsed` panics, "overflow
+//! when subtracting durations". A `Duration` cannot be negative, while asyncio takes a
+//! negative delay as zero. Write `period.saturating_sub(elapsed)`, or use an `interval`.
+//! `Duration::from_secs_f64`, which takes a float as `asyncio.sleep` does, panics for a
+//! negative one as well.
 //!
 //! Platforms: On Windows, timers may be later still, because the clock may be coarser.
 //!

@@ -1,14 +1,16 @@
 //! Wait until a task is ready: start a service, and continue when it can be used.
 //!
-//! The task sends a message on a `oneshot` when its start is complete. `start` waits for
-//! the message and returns the task's handle. If the task ends before it is ready, the
-//! sender is dropped, the wait fails, and `start` returns the task's error.
+//! The task sends a message on a `oneshot` (a channel for one value) when its start is
+//! complete. `start` waits for the message and returns the task's handle. If the task
+//! ends before it is ready, the sender is dropped, the wait fails, and `start` returns
+//! the task's error.
 //!
-//! A socket needs none of this: bind it first, then spawn the task that accepts. Clients
-//! that connect in between wait in its queue.
+//! A socket needs none of this: bind the socket first, then spawn the task that accepts.
+//! Clients that connect in between wait in the socket's queue.
 //!
-//! Trap: With an `asyncio.Event`, the caller waits forever if the start fails. A `sleep`
-//! in place of a signal will be too short one day.
+//! Trap: If you signal with an `asyncio.Event`, the caller waits forever when the start
+//! fails. If you `sleep` instead of waiting for a signal, the sleep will be too short one
+//! day.
 //!
 //! See also: `oneshot_and_set_once`, `background_services`, `task_in_a_struct`, `event`.
 //!

@@ -1,13 +1,14 @@
 //! Let other tasks run: `yield_now`, for asyncio's `sleep(0)`.
 //!
 //! A loop that has nothing to wait for keeps its turn until it ends; `yield_now().await`
-//! ends the turn. The futures of this short `join_all` then alternate. A `join!` starts
+//! ends the turn. So the futures of this short `join_all` alternate. A `join!` starts
 //! each round with a different future: A1 B1, B2 A2, A3 B3. Spawned tasks run in any
-//! order. In a loop of many small steps, `consume_budget` yields only now and then.
+//! order. In a loop of many small steps, call `consume_budget` instead, which yields only
+//! now and then.
 //!
-//! Trap: `sleep(Duration::ZERO)` is a timer, and a timer waits for the next millisecond.
-//! Five hundred such sleeps take more than 250 ms; five hundred yields do not. If the
-//! delay is zero, call `yield_now` instead.
+//! Trap: If you write `sleep(Duration::ZERO)` for `asyncio.sleep(0)`, you start a timer,
+//! which waits for the next millisecond. Five hundred such sleeps take more than 250 ms;
+//! five hundred yields do not. If the delay is zero, call `yield_now`.
 //!
 //! See also: `cooperative_loops`, `suspend_and_resume`, `timers`.
 //!
