@@ -1,13 +1,15 @@
 //! Take results as they complete, with the key of each: `asyncio.as_completed`.
 //!
-//! Results come in the order in which they are ready, so each future returns its key with
-//! its value or error. Tasks in a `JoinSet` keep running while the loop's body awaits. A
-//! panic comes without its key: `join_map` keeps the key. If you leave the loop early and
-//! drop the set, the other tasks are aborted. asyncio lets them run until you cancel
-//! them.
+//! Results come in the order in which they are ready, not in the order of the list. So
+//! each future returns its key together with its value or error. The futures run as tasks
+//! in a `JoinSet`, and keep running while the body of your loop awaits. If a task panics,
+//! the loop gets an error without a key; the example `join_map` keeps the key. If you
+//! leave the loop early and drop the `JoinSet`, the other tasks are aborted. asyncio's
+//! tasks run until you cancel them.
 //!
-//! Trap: Futures in a `FuturesUnordered` may borrow, because they are not tasks. They run
-//! only while the loop waits for the next result, so a slow body stops them.
+//! Trap: If you put the futures into a `FuturesUnordered` (of the crate `futures`), they
+//! may borrow, because they are not tasks. But they run only while the loop waits for the
+//! next result. A slow loop body therefore stops all of them.
 //!
 //! See also: `buffered_as_completed` (with a limit), `join_map`, `drop_a_join_set`.
 //!

@@ -1,15 +1,16 @@
 //! Run a long list in batches: N at a time, then the next N, results in order.
 //!
-//! `chunks` cuts up the list, and `join_all` runs one batch. However long the list is,
-//! only one batch of futures exists at a time. Results come in the order of the list. If
-//! an item can fail, a `FuturesUnordered` returns the first error immediately. The rest
-//! of the batch is dropped, as a `TaskGroup` cancels it, and no other batch starts.
+//! The method `chunks` cuts up the list, and `futures::future::join_all` runs one batch.
+//! However long the list is, only one batch of futures exists at a time. Results come in
+//! the order of the list. If an item can fail, run the batch in a `FuturesUnordered`
+//! (also of `futures`): it returns the first error immediately. The unfinished items of
+//! the batch are dropped, as a `TaskGroup` would cancel them, and no other batch starts.
 //!
 //! Trap: The slowest item holds up its whole batch. To start the next item as soon as any
 //! item has ended, use `map_with_limit`.
 //!
-//! Trap: `try_join_all` looks shorter, but in a batch of more than 30 items it returns
-//! an error only after all earlier items have ended.
+//! Trap: `try_join_all` looks shorter, but in a batch of more than 30 items it returns an
+//! error only after all items before it in the batch have ended.
 //!
 //! See also: `map_with_limit`, `gather`.
 //!

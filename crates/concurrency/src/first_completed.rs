@@ -1,16 +1,18 @@
 //! Race tasks: take the first that completes, abort the others and wait for their end.
 //!
-//! `JoinSet::join_next` returns whatever ends first, an error as well as a value.
-//! `JoinSet::shutdown` aborts the other tasks and waits until each has dropped its
-//! values. Here all requests are closed before the result is printed. If a few calls need
-//! no task, `race` is simpler.
+//! The function `first_completed` below runs the calls as tasks in a `JoinSet`.
+//! `join_next` returns the first result, an error as well as a value. `shutdown` then
+//! aborts the other tasks and waits until each has dropped its values. So in `main`, all
+//! requests are closed before the result is printed. For two or three calls that need no
+//! tasks, the example `race` is simpler.
 //!
-//! Trap: In both languages, cancelling a task is only a request. Until you await the
-//! losers, they may still clean up. Dropping the `JoinSet` does not await them.
+//! Trap: If you abort the losers and do not await them, they may still be cleaning up
+//! while your next lines run: in both languages, cancelling a task is only a request.
+//! Dropping the `JoinSet` aborts the tasks but does not await them; `shutdown` does both.
 //!
-//! Trap: If a second task has ended as well, its result is dropped. The `done` of
-//! `asyncio.wait` contains both tasks. To keep the second result, call `try_join_next`
-//! first.
+//! Trap: If a second task has ended before the call of `shutdown`, its result is lost. In
+//! asyncio, the set `done` contains both tasks. To keep the second result, call
+//! `try_join_next` before `shutdown`.
 //!
 //! See also: `race`, `first_success`, `wait_for_first` (keeps the rest running),
 //! `hedged_request`.

@@ -1,11 +1,12 @@
-//! Take the first task that succeeds, abort the others; all errors if none succeeds.
+//! Return the value of the first task that succeeds, or all errors if none succeeds.
 //!
-//! Tasks in a `JoinSet` are taken out as they complete. An error is kept, and the race
-//! continues. `JoinSet::shutdown` aborts the losers and waits until each has dropped its
-//! values. JavaScript calls this race `Promise.any`.
+//! The function `first_success` below takes tasks out of a `JoinSet` as they complete.
+//! When a task fails, its error is kept and the race continues. When a task succeeds,
+//! `JoinSet::shutdown` aborts the others and waits until each has dropped its values.
+//! JavaScript calls this race `Promise.any`.
 //!
-//! Trap: `futures::future::select_ok` races in the caller's task, and returns only the
-//! last error.
+//! Trap: `futures::future::select_ok` runs the same race in the caller's task. But if all
+//! calls fail, it returns only the last error.
 //!
 //! See also: `first_completed`, `hedged_request`.
 //!

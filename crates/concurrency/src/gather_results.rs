@@ -1,12 +1,14 @@
 //! Gather results: run several calls concurrently, and wait for all of them.
 //!
-//! `join!` takes a few calls and returns a tuple. `join_all` takes a list of any length
-//! and returns the results in its order. No task is spawned, so the calls may borrow from
-//! the caller. A cancelled caller cancels all calls, as with `asyncio.gather`.
+//! `tokio::join!` takes a few calls and returns a tuple. `futures::future::join_all`
+//! takes a list of any length and returns the results in the order of the list. No task
+//! is spawned, so the calls may borrow variables of the caller. If the caller is
+//! cancelled, so are all calls, as with `asyncio.gather`.
 //!
 //! If the calls return a `Result`, look at each one, or let
-//! `results.into_iter().collect::<Result<Vec<_>, _>>()?` find the first error. All calls
-//! have ended by then. `gather` returns an error as soon as it comes.
+//! `results.into_iter().collect::<Result<Vec<_>, _>>()?` find the first error. By then,
+//! all calls have ended. To get the first error as soon as it comes, use the example
+//! `gather`.
 //!
 //! See also: `gather`, `gather_errors`, `limit_concurrency`, `join_or_spawn`.
 //!

@@ -1,13 +1,13 @@
 //! Run tasks by key: take results with keys, abort tasks by key (`JoinMap`).
 //!
-//! A `JoinMap` is a dict of tasks. `spawn` takes a key. `join_next` returns the next
-//! outcome with its key: a value, an error or a panic. `abort` stops a task by its key.
-//! Dropping the map aborts all its tasks. `JoinMap` needs the feature `join-map` of
-//! `tokio-util`.
+//! A `JoinMap` (of the crate `tokio-util`) is a dict of tasks. `spawn` takes a key.
+//! `join_next` returns the next outcome with its key: a value, an error or a panic.
+//! `abort` stops a task by its key. Dropping the map aborts all its tasks. Turn on the
+//! feature `join-map` of `tokio-util`.
 //!
 //! Trap: If you spawn with a key that is in use, `JoinMap` aborts the first task, and its
-//! outcome never comes. A dict only forgets the first task, which keeps running. Ask
-//! `contains_key` first.
+//! outcome never comes. In Python, the dict would only forget the first task, which keeps
+//! running. Check with `contains_key` before you spawn.
 //!
 //! See also: `as_completed`, `wait_for_first`, `background_services`.
 //!

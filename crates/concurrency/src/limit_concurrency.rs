@@ -1,8 +1,9 @@
 //! Limit concurrency: ten operations share a semaphore, and three run at a time.
 //!
-//! Each operation acquires a permit of a shared `Semaphore` first. `_permit` releases it
-//! when the operation ends, even after an error or a cancellation. `acquire` fails only
-//! if the semaphore was closed.
+//! Each operation first acquires a permit of a shared `tokio::sync::Semaphore`. The
+//! variable `_permit` holds the permit and releases it when the operation ends, even
+//! after an error or a cancellation. `acquire` fails only if somebody has closed the
+//! semaphore.
 //!
 //! All ten operations are in memory from the start, as in Python. For an endless source,
 //! acquire the permit before you create the operation: `semaphore` shows how.

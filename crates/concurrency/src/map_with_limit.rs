@@ -1,11 +1,12 @@
 //! Map an async function over a list: N calls at a time, results in order.
 //!
-//! `buffer_unordered` needs no spawn: the calls run in the caller's task, may borrow its
-//! variables, and are dropped with it. They share one thread. The first error drops the
-//! calls that are still running.
+//! The function `map_with_limit` below runs the calls with `buffer_unordered`, a method
+//! of streams (of the crate `futures`). No task is spawned: the calls run in the caller's
+//! task, may borrow its variables, and are dropped with it. So all calls share one
+//! thread. The first error drops the calls that are still running.
 //!
-//! Trap: A computation of more than a millisecond blocks the other calls. Use
-//! `spawn_blocking` for it.
+//! Trap: If one call computes for more than a millisecond, the others wait: they share
+//! its thread. Run the computation with `spawn_blocking`.
 //!
 //! See also: `map_in_tasks` (on all threads), `buffered_in_order` (for endless sources),
 //! `cpu_bound`.

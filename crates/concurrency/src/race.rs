@@ -1,12 +1,12 @@
 //! Race two calls: take the result of the first that completes, and drop the other.
 //!
-//! `select!` runs its branches concurrently, without a task. When one completes, the
-//! others are dropped before the next line runs, so nothing is left to cancel. In
-//! asyncio, cancel the pending tasks and await them too: until then their clean-up may
-//! not have run.
+//! `tokio::select!` runs both calls concurrently, without spawning tasks. When one call
+//! completes, the other is dropped before the next line runs, so nothing is left to
+//! cancel. In asyncio, you cancel the pending task and await it, because until then its
+//! clean-up may not have run.
 //!
-//! An error completes a call, too. To wait for the first success, see `first_success`.
-//! For a list of any length, and for tasks, see `first_completed`.
+//! A call that returns an error has completed as well. To wait for the first success, see
+//! `first_success`. For a list of any length, and for tasks, see `first_completed`.
 //!
 //! See also: `first_completed`, `first_success`, `select_in_a_loop`, `cancel_safety`.
 //!

@@ -1,9 +1,11 @@
 //! Wait until all tasks have ended, then look at each outcome: `asyncio.wait`.
 //!
-//! `join_all` over the handles waits for the last task, whatever the others return. The
-//! outcomes come in the order of the list; asyncio's `done` is a set without an order. An
-//! outcome is a `Result` in a `Result`: the outer one is an error if the task panicked or
-//! was aborted. If the caller is cancelled, the tasks keep running, as in asyncio.
+//! `tokio::spawn` returns a handle of each task. `futures::future::join_all` over the
+//! handles waits for the last task, whatever the others return. The outcomes come in the
+//! order of the list; asyncio's `done` is a set without an order. An outcome is a
+//! `Result` in a `Result`: the outer one is an error if the task panicked or was aborted,
+//! and the inner one is what the task returned. If the caller is cancelled, the tasks
+//! keep running, as in asyncio.
 //!
 //! See also: `wait_with_timeout`, `wait_for_first`, `as_completed`, `gather_errors`.
 //!
