@@ -1,20 +1,27 @@
-//! An API client as httpx users write it: base URL, renewed token, retries, JSON errors.
+//! A client for a JSON API: base URL, a token that is renewed, retries, JSON errors.
 //!
-//! One client serves the program: put it into an `Arc`. A closure adds what httpx takes
-//! as `params`, `json` or `data`: `|request| request.query(&[("page", "2")])`. If the
-//! server rejects a token, the first caller renews it, and all others wait.
+//! Write this struct where you would share an `httpx.AsyncClient`, and put it into an
+//! `Arc`. `send` takes a closure, which adds what httpx takes as `params`, `json` or
+//! `data`: `|request| request.query(&[("page", "2")])`. If the server answers 401, the
+//! bearer token has expired: the first caller logs in again, and all other callers wait
+//! for the new token.
 //!
-//! Like httpx, the client follows no redirects, so that no other host gets the secret.
+//! Like httpx, the client does not follow redirects. Otherwise another host could
+//! receive your secret.
 //!
-//! Bounds: [`Limits`] for attempts, pauses and bodies. Give `new` a reqwest builder with
-//! a timeout, which holds for each attempt. Unbounded: Concurrent calls; see
-//! `connection_limits`.
+//! Bounds: [`Limits`] holds the number of attempts, the longest pause and the largest
+//! body. A larger body is an error. reqwest has no timeout by default: give `new` a
+//! builder with a timeout, which then limits each attempt. Unbounded: Concurrent calls;
+//! see `connection_limits`.
 //!
-//! Trap: `Url::join` follows the rules of links. "users" joined to "https://x/v1" is
-//! "https://x/users". "//y/users" is another host, which would get the token.
+//! Trap: If you build URLs with `Url::join`, a call may go to the wrong place, because
+//! `join` follows the rules of links. "users" joined to "https://x/v1" is
+//! "https://x/users", without "v1". "//y/users" is a URL of the host y, which would get
+//! your token. Here `url` appends the path to the base.
 //!
-//! Trap: An order that timed out may have been placed. Here idempotent methods are
-//! retried, and other methods only if no connection was made.
+//! Trap: If a POST times out, the server may have executed it, for example placed the
+//! order. A retry would place a second order. So idempotent methods (GET, PUT, DELETE)
+//! are retried here, but POST only if no connection was made.
 //!
 //! See also: `http_requests`, `retry`, `single_flight`, `pagination`.
 //!

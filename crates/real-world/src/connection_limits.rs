@@ -1,17 +1,21 @@
-//! Limit the connections to each host: an HTTP client with a semaphore per host.
+//! Limit the connections to each host: an HTTP client with a semaphore for each host.
 //!
-//! This is `TCPConnector(limit_per_host=)` of aiohttp. reqwest has no such limit:
-//! `pool_max_idle_per_host` limits idle connections only. A thousand concurrent requests
-//! open a thousand connections, or fail with "Too many open files".
+//! aiohttp has this as `TCPConnector(limit_per_host=)`. reqwest has no such limit: its
+//! `pool_max_idle_per_host` limits only idle connections. So a thousand concurrent
+//! requests open a thousand connections, or fail with "Too many open files". Here a
+//! request first takes a permit of its host's semaphore.
 //!
-//! Bounds: `limit` requests for each host, not counting redirects to other hosts. Waiting
-//! requests are unbounded. reqwest's `timeout` does not count the wait for a permit.
+//! Bounds: At most `limit` requests run for each host; further ones wait. A redirect to
+//! another host is not counted there. Unbounded: The waiting requests, and their time:
+//! reqwest's `timeout` does not count the wait for a permit.
 //!
-//! Trap: A permit released when `send` returns is released too early: the connection
-//! still carries the body. Here the response owns the permit.
+//! Trap: If you release the permit when `send` returns, you open too many connections:
+//! `send` returns after the headers, and the connection still carries the body. Here
+//! the permit is part of the response and is released with it.
 //!
-//! Trap: A caller that keeps a response and requests the same host again may wait
-//! forever. Read the response or drop it.
+//! Trap: If a caller keeps `limit` responses and requests the same host again, it waits
+//! forever for a permit that it holds itself. Read a response or drop it before the
+//! next request.
 //!
 //! See also: `semaphore` limits all hosts together; `tcp_echo_server` limits a server.
 //!

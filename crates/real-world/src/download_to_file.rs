@@ -1,22 +1,26 @@
 //! Download to a file: streamed, limited, and complete under its final name or absent.
 //!
-//! The body goes, piece by piece, into a file next to the target. At the end, this file
-//! is renamed to the target. If the download fails or is dropped, the file is removed, so
-//! no half file looks like a whole one.
+//! Write the body, piece by piece, into a temporary file next to the target. When all
+//! bytes are on the disk, the temporary file is renamed to the target. If the download
+//! fails or its future is dropped, the temporary file is removed. So half a file never
+//! has the name of a whole one.
 //!
-//! Bounds: [`Limits`] for the bytes, each wait and the whole time. The buffer in memory
-//! has one megabyte.
+//! Bounds: [`Limits`] holds the most bytes, the longest wait for a piece, and the
+//! longest time of the download. Above a limit, `download` returns an error. It keeps
+//! one megabyte in memory.
 //!
-//! Trap: A time limit for each wait does not stop a slow drip: at one byte per second, a
-//! file takes weeks. A time limit for the whole download cuts off large files. Set both
-//! limits, the second one generously.
+//! Trap: With only a limit for each wait, a server that sends one byte per second keeps
+//! the download running for weeks. With only a limit for the whole time, a large file
+//! over a slow network is cut off. Set both limits, and choose a generous one for the
+//! whole time.
 //!
-//! Trap: `error_for_status` lets 204, 206 and 304 pass, whose bodies are not the whole
-//! file. Only 200 is accepted here. If the server names no length, a body that breaks off
-//! may look whole.
+//! Trap: If you check the answer with `error_for_status` alone, you may store a body
+//! that is not the whole file: 204, 206 and 304 are no errors. Only 200 is accepted
+//! here. If the server does not name the length, even a body that breaks off may look
+//! whole.
 //!
-//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
-//! retried for a second and then fails; the old file stays.
+//! Platforms: Windows refuses to replace a file that somebody has open. Then the rename
+//! is retried for a second and fails; the old file stays.
 //!
 //! See also: `resume_download` continues a broken download; `write_whole_file`, `retry`.
 //!

@@ -1,11 +1,13 @@
 //! Fetch several URLs concurrently with reqwest, as asyncio.gather does with session.get.
 //!
-//! Create one `Client` and share it, as you share a session of aiohttp: it reuses its
-//! connections. `fetch_all` takes as long as the slowest page, and returns a result for
-//! each URL, in their order. A status such as 404 is an error here.
+//! Create one `reqwest::Client` and share it, as you share a `ClientSession` of
+//! aiohttp: a client reuses its connections. `fetch_all` takes as long as the slowest
+//! page. It returns one result for each URL, in the order of the URLs. A status such as
+//! 404 is an error here.
 //!
-//! Bounds: 30 s for a request, and [`MAX_PAGE`] for a page, which `Response::text` would
-//! not limit. Unbounded: The number of concurrent requests; `page_fetcher` limits it.
+//! Bounds: A request times out after 30 s. A page of more than [`MAX_PAGE`] bytes is an
+//! error; reqwest's `Response::text` has no limit. Unbounded: The number of concurrent
+//! requests; `page_fetcher` limits it.
 //!
 //! See also: `http_requests`, `page_fetcher`, `http_sync_vs_async`.
 //!

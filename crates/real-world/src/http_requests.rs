@@ -1,21 +1,26 @@
-//! HTTP requests with reqwest: JSON there and back, errors, limits, one client for all.
+//! HTTP requests with reqwest: send and receive JSON, tell errors apart, set limits.
 //!
-//! Make one `Client`, aiohttp's session, and clone it into tasks and structs: the clones
-//! share the connections. If a request after a pause fails, set `pool_idle_timeout`
-//! below the server's limit. For a query, a token and JSON, write
+//! Make one `Client`, which is aiohttp's session, and clone it into tasks and structs:
+//! the clones share the connections. A server may close an idle connection just when
+//! you use it again, and the request fails. If that happens, set `pool_idle_timeout`
+//! below the server's limit. For a query, a bearer token and JSON, write
 //! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
-//! Bounds: [`client`] limits the time; reqwest alone does not. [`read_limited`] limits
-//! the body. Unbounded: The requests of `fetch_all`; see `page_fetcher`.
+//! Bounds: The function [`client`] sets a timeout; reqwest has none by default.
+//! [`read_limited`] returns an error for a body above its limit. Unbounded: The
+//! concurrent requests of `fetch_all`; see `page_fetcher`.
 //!
-//! Trap: A 404 is no error, so its body can pass for data. Check the status first: `text`
-//! and `json` use up the response ("borrow of moved value: `response`").
+//! Trap: For reqwest a 404 is not an error, so you may take its error page for your
+//! data. Check the status before you read the body: `text` and `json` use up the
+//! response, and afterwards the compiler refuses `response.status()` ("borrow of moved
+//! value: `response`").
 //!
-//! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory.
+//! Trap: `Response::text`, `bytes` and `json` read a body of any size into memory. A
+//! hostile server can fill your memory. Call `read_limited` below.
 //!
-//! In production: HTTPS needs the feature `rustls`, which is built without OpenSSL. A
-//! client obeys `HTTP_PROXY` and `NO_PROXY`, for localhost as well, unless its builder
-//! says `no_proxy()`.
+//! In production: HTTPS needs reqwest's feature `rustls`, which is built without
+//! OpenSSL. A client obeys the environment variables `HTTP_PROXY` and `NO_PROXY`, even
+//! for localhost. To ignore them, call `no_proxy()` on its builder.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), async with, raise, except
 

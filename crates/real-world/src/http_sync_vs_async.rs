@@ -1,18 +1,21 @@
-//! Sync against async: the same HTTP downloads in turn, concurrently, on threads.
+//! Blocking or async HTTP: the same downloads in turn, concurrently, and on threads.
 //!
-//! The async function is the blocking one plus two awaits. Concurrently, the downloads
-//! take as long as the longest one, not the sum of all. Run a blocking library in
-//! `spawn_blocking`, which is `asyncio.to_thread`: one thread for each call.
+//! The async function is the blocking function plus two awaits. Async downloads run
+//! concurrently: they take as long as the longest one, in place of the sum of all. If
+//! your library only blocks, call it in `spawn_blocking`, which is `asyncio.to_thread`:
+//! each call then has its own thread.
 //!
-//! Bounds: 30 s for a blocking request, which is reqwest's default. Unbounded: The time
-//! of an async request, the threads, and the bodies; see `http_requests`.
+//! Bounds: A blocking request times out after 30 s, reqwest's default. Unbounded: The
+//! time of an async request, the number of threads, and the size of a body; see
+//! `http_requests`.
 //!
-//! Trap: A blocking request in async code blocks its thread. That may stop all timers and
-//! sockets of the program until the page has arrived. In a debug build,
-//! `reqwest::blocking` panics there: "Cannot drop a runtime in a context where blocking
-//! is not allowed".
+//! Trap: If you send a blocking request inside an async function, its thread of Tokio
+//! can do nothing else, and timers and sockets of the whole program may stop until the
+//! page has arrived. In a debug build, `reqwest::blocking` panics instead: "Cannot drop
+//! a runtime in a context where blocking is not allowed".
 //!
-//! In production: A program without async code can use `ureq`, which needs no runtime.
+//! In production: A program without async code can use the crate `ureq`, which needs no
+//! async runtime such as Tokio.
 //!
 //! asyncio: asyncio.gather, asyncio.to_thread, asyncio.TaskGroup.create_task
 //! differs: a blocking request in async code stops asyncio's loop; here it panics

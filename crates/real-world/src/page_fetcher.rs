@@ -1,18 +1,20 @@
 //! Fetch web pages, at most N concurrently: title, length, failed pages, order.
 //!
-//! In asyncio all tasks usually exist from the start and wait for a semaphore. Here a
-//! task starts when an earlier task has ended, so a million URLs are not a million tasks.
-//! Unlike in `fetch_urls`, each page comes as soon as it is ready.
+//! In asyncio, all tasks usually exist from the start and wait for a semaphore. Here a
+//! task is spawned only when an earlier task has ended, so a million URLs are never a
+//! million tasks. `Pages::next` returns each page as soon as the page is ready, unlike
+//! `fetch_urls`.
 //!
-//! Bounds: `limit` tasks. [`MAX_PAGE`] limits a page, the client's timeout a request. The
-//! list of URLs is in memory.
+//! Bounds: At most `limit` tasks run. A page of more than [`MAX_PAGE`] bytes is an
+//! error. The client's timeout limits a request. Unbounded: The list of URLs.
 //!
-//! Trap: With `buffer_unordered` over plain futures, all requests pause while the loop's
-//! body awaits something else. Then even pages that came in time fail with "operation
-//! timed out". Tasks, as here, keep running.
+//! Trap: If you use `buffer_unordered` of the crate `futures` instead of tasks, all
+//! requests pause while the body of your loop awaits something else. Then even requests
+//! with a fast server fail with "operation timed out". Spawned tasks, as here, keep
+//! running.
 //!
-//! In production: For more than titles and links, `scraper` has CSS selectors. It builds
-//! a tree, which takes minutes for a hostile page.
+//! In production: If you need more than titles and links, the crate `scraper` finds
+//! elements by CSS selectors. It builds a tree, which takes minutes for a hostile page.
 //!
 //! See also: `fetch_urls`, `web_scraper`, `map_with_limit`, `api_client`.
 //!

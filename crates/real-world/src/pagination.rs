@@ -1,20 +1,26 @@
 //! Read a paginated API as a stream of items, and fetch the next page ahead.
 //!
-//! A Python generator suspends at `yield`; here `try_unfold` passes the state on. A
+//! Where Python has an async generator with `yield`, here `try_unfold` of the crate
+//! `futures` calls a function for each item and passes the state to the next call. A
 //! stream does nothing while its consumer works on an item, so a task fetches the next
-//! page. Dropping the stream stops that request; Python needs `aclosing`. If a busy
-//! server (503 or 429) sends `Retry-After`, the request is retried after that time.
+//! page. Dropping the stream stops that request; Python needs `aclosing` for it. If a
+//! busy server (503 or 429) sends `Retry-After`, the request is retried after that
+//! time.
 //!
-//! Bounds: One page is fetched ahead, at most `max_pages` in all, each of at most
-//! `max_bytes`. `max_retries` and `max_wait` limit the retries. The client's timeout
-//! limits each request.
+//! Bounds: At most one page is fetched ahead. A stream ends with an error after
+//! `max_pages` pages, at a page of more than `max_bytes`, after `max_retries` retries,
+//! or if the server asks for a longer wait than `max_wait`. The client's timeout limits
+//! each request.
 //!
-//! Trap: `try_collect` throws away all items that came before an error. Use `try_next`.
+//! Trap: If you collect the stream with `try_collect` and the fifth page fails, you
+//! lose the items of the first four pages too. Call `try_next` in a loop.
 //!
-//! Trap: A server that repeats a cursor, or always names a new one, would keep the stream
-//! going forever. Here both are errors.
+//! Trap: A server with a bug may return a cursor (the mark of the next page) that it
+//! has returned before, or never stop naming new cursors. The stream would then never
+//! end. Here both are errors.
 //!
-//! In production: `reqwest-retry` retries after 429 and 503.
+//! In production: `reqwest-retry` is a layer around reqwest's client that retries after
+//! 429 and 503.
 //!
 //! asyncio: yield, async for, contextlib.aclosing, asyncio.create_task
 

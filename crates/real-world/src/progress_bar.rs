@@ -1,14 +1,17 @@
-//! Progress bars: concurrent downloads, a bar for each and one for all, and no tearing.
+//! Show progress bars: concurrent downloads, a bar for each and one for all of them.
 //!
-//! The crate `indicatif` draws to standard error, and only if that is a terminal. A bar
-//! is a handle: its clones count together, from any task. `counted` counts the bytes of a
-//! stream as they pass. When the last clone of a bar is dropped, its line is cleared,
-//! even after an error or an abort. Python has `tqdm` with `disable=None`.
+//! The crate `indicatif` draws bars on standard error, and only if that is a terminal.
+//! Clone a bar into several tasks: the clones count together. Wrap the stream of a
+//! download in `counted` below: it counts the bytes that pass. When the last clone of a
+//! bar is dropped, the line of the bar is cleared, even after an error or an abort.
+//! Python has `tqdm` with `disable=None`.
 //!
 //! Bounds: One line of the terminal for each running download. Limit the downloads.
 //!
-//! Trap: `println!` writes into the middle of the bars. Print inside `suspend`.
-//! `MultiProgress::println` prints nothing at all if standard error is no terminal.
+//! Trap: If you call `println!` while bars are drawn, the text and the bars overwrite
+//! each other. Print inside `suspend`, which removes the bars while the closure runs.
+//! Do not use `MultiProgress::println`: if standard error is not a terminal, it prints
+//! nothing.
 //!
 //! See also: `download_to_file`, `upload`, `map_with_limit`.
 //!
@@ -28,8 +31,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Starts a bar for so many downloads. `MultiProgress::new()` draws to standard
-    /// error.
+    /// Starts a bar for this number of downloads. `MultiProgress::new()` draws to
+    /// standard error.
     pub fn new(lines: MultiProgress, downloads: u64) -> Self {
         let all = lines.add(ProgressBar::new(downloads));
         Self { lines, all }
@@ -65,7 +68,7 @@ pub fn counted<T: AsRef<[u8]>, E>(
     chunks.inspect_ok(move |chunk| bar.inc(chunk.as_ref().len() as u64))
 }
 
-/// A download: so many chunks of 100 bytes, one each 100 ms, and perhaps a failure.
+/// A download: `chunks` pieces of 100 bytes, one every 100 ms, and perhaps a failure.
 fn chunks(number: usize, fails: bool) -> impl Stream<Item = Result<[u8; 100], String>> {
     let end = fails.then(|| Err("connection reset".to_owned()));
     let chunks = (0..number).map(|_| Ok([0; 100])).chain(end);

@@ -1,22 +1,28 @@
 //! Resume a download that broke off, even after `kill -9`.
 //!
-//! Bytes go into a file next to the target, with `.part` after its name. The next request
-//! asks for the rest with `Range`. `If-Range` names the ETag of the bytes so far, so the
-//! server sends a changed file from its beginning. A lock keeps other downloads out.
-//! Answers other than 200, 206 and 416 leave the received bytes as they are.
+//! Received bytes go into a file next to the target, with `.part` after its name. The
+//! next request asks with the header `Range` for the missing bytes only. A second
+//! header, `If-Range`, names the version (the ETag) of the bytes so far: if the file on
+//! the server has changed, the server sends it from its beginning. A lock on the
+//! `.part` file keeps other downloads out. An answer other than 200, 206 and 416 leaves
+//! the received bytes as they are.
 //!
-//! Bounds: `max_bytes`; the client's `read_timeout` for each wait. Unbounded: The whole
-//! time. Put a `timeout` around `fetch`: the received bytes are kept.
+//! Bounds: `fetch` returns an error above `max_bytes`, or if one wait exceeds the
+//! client's `read_timeout`. Unbounded: The whole time. Put a `timeout` around `fetch`:
+//! the received bytes are kept.
 //!
-//! Trap: Some servers ignore an ETag in `If-Range` (aiohttp's static files do) and send
-//! the rest of another version. So the ETag of a 206 is compared.
+//! Trap: Some servers ignore an ETag in `If-Range`, for example aiohttp for static
+//! files. If the file has changed, such a server sends the rest of the new version, and
+//! you would join the halves of two files. So `fetch` compares the ETag of a 206 with
+//! its own.
 //!
-//! Trap: If the server names no length, half a file may look like a whole one. For a
-//! second or two after a change, lighttpd sends the new file with the old ETag. So
-//! compare a checksum before `publish`.
+//! Trap: A file may be damaged even after `fetch` succeeds. If the server names no
+//! length, half a file may look whole. And lighttpd sends a changed file with the old
+//! ETag for a second or two. So compare a checksum before you call `publish`, which
+//! gives the file its final name.
 //!
-//! Platforms: Needs Rust 1.89. On Windows, `publish` fails while somebody has the target
-//! open.
+//! Platforms: Needs Rust 1.89. On Windows, `publish` fails while a program has the
+//! target open.
 //!
 //! See also: `download_to_file`, `retry` (with jitter, for many clients).
 //!

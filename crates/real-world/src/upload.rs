@@ -1,15 +1,20 @@
-//! Upload a file as a stream: constant memory, progress, early refusal, stall, retry.
+//! Upload a large file: streamed with little memory, progress, a limit for stalls.
 //!
-//! `ReaderStream` makes chunks of a file, and `Body::wrap_stream` sends them, as aiohttp
-//! does with an async generator. A chunk is read when the connection takes it. If the
-//! server knows the length, it can refuse the file immediately. reqwest's `timeout`
-//! limits the whole upload; `stall` only a time without progress.
+//! `tokio_util::io::ReaderStream` reads the file in chunks, and reqwest's
+//! `Body::wrap_stream` sends them; aiohttp takes an async generator for this. A chunk
+//! is read only when the connection can send it. `upload` sends the length first, so
+//! the server can refuse a large file immediately. Pass `stall`, the longest time
+//! without progress: reqwest's `timeout` would limit the whole upload and so cut off
+//! large files.
 //!
-//! Bounds: A few chunks in memory; `stall` without progress; [`MAX_ANSWER`]. Unbounded:
-//! The whole time, if the server takes a chunk now and then.
+//! Bounds: A few chunks are in memory. The upload fails after `stall` without progress,
+//! or if the server's answer has more than [`MAX_ANSWER`] bytes. Unbounded: The whole
+//! time, if the server takes a chunk now and then.
 //!
-//! Trap: A stream can be sent only once. On a retry, `RequestBuilder::try_clone` returns
-//! `None`, and aiohttp sends an empty file. Open the file for each attempt.
+//! Trap: If you retry an upload with the same request, the file is not sent again,
+//! because its stream has been read. `RequestBuilder::try_clone` returns `None` for
+//! such a request, and aiohttp even sends an empty file. Open the file and build the
+//! request for each attempt.
 //!
 //! See also: `multipart_form` (a form with files), `upload_server`.
 //!

@@ -1,23 +1,30 @@
 //! Receive uploads in a server: each file whole or not at all, with limits.
 //!
-//! The body goes to a hidden file next to the target. It gets its final name when all
-//! bytes are on the disk. Even after a power cut, readers find the old file or the whole
-//! new one. If the client leaves, the hidden file is removed. A resumed upload, as `curl
-//! -C` sends it with `Content-Range`, is refused: its tail would replace the file.
+//! The body of the request goes to a hidden file next to the target. When all bytes are
+//! on the disk, the hidden file is renamed to its final name. So readers find the old
+//! file or the whole new one, even after a power cut. If the client disconnects, the
+//! hidden file is removed. The server refuses a resumed upload, as `curl -C` sends it
+//! with `Content-Range`: it is only the rest of a file, and would replace the whole
+//! one.
 //!
-//! Bounds: [`Limits`] for the bytes, the time and the number of uploads. Unbounded:
-//! Stored files; connections that send no request, for which see `api_server`.
+//! Bounds: [`Limits`] holds the largest file (above it 413), the longest waits (408)
+//! and the most concurrent uploads (503). Unbounded: The stored files, and the
+//! connections that send no request; `api_server` limits these.
 //!
-//! Trap: A server that refuses a body and closes the connection immediately may lose its
-//! answer. It has to read for a while longer.
+//! Trap: If you refuse a large body and close the connection immediately, the client
+//! may never see your answer: it is still sending, and its system reports "Connection
+//! reset by peer". Here the server reads on for up to a second.
 //!
-//! Trap: A client's file name may be `..`, hidden or too long, and a disk error contains
-//! paths. Accept few characters, and log errors instead of sending them.
+//! Trap: If you use a file name from the client as it is, a name such as `../../x`
+//! writes outside the folder. If you send the text of a disk error, the client sees
+//! your paths. Accept only names of few characters, as `is_name` does, and log such
+//! errors.
 //!
-//! In production: `tower-http` has limits of time and bytes as layers for any handler.
+//! In production: The crate `tower-http` has limits of time and of bytes that you put
+//! around any handler of axum.
 //!
-//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
-//! retried for a second and then fails; the old file stays.
+//! Platforms: Windows refuses to replace a file that somebody has open. Then the rename
+//! is retried for a second and fails; the old file stays.
 //!
 //! asyncio: asyncio.timeout, asyncio.to_thread, asyncio.Semaphore.locked, async for
 
