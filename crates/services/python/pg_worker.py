@@ -75,14 +75,35 @@ class Worker:
         self._wake = asyncio.Event()
 
     async def run(self):
-        async with self.pool.acquire() as listener:
-            await listener.add_listener("jobs", lambda *_: self._wake.set())
+        listening = asyncio.create_task(self._listen())
+        try:
+            async with asyncio.TaskGroup() as slots:
+                for _ in range(self.concurrency):
+                    slots.create_task(self._slot())
+        finally:
+            listening.cancel()
+
+    async def _listen(self):
+        while True:
             try:
-                async with asyncio.TaskGroup() as slots:
-                    for _ in range(self.concurrency):
-                        slots.create_task(self._slot())
+                await self._session()
+            except Exception as error:
+                self.handler.report(error)
+            # Until then the worker polls.
+            await asyncio.sleep(self.poll)
+
+    async def _session(self):
+        """Listens on one connection until it is lost, or silent."""
+        async with self.pool.acquire(timeout=self.lease) as listener:
+            try:
+                await listener.add_listener("jobs", lambda *_: self._wake.set())
+                while True:
+                    await asyncio.sleep(self.poll)
+                    await listener.execute("SELECT 1", timeout=self.lease)
             finally:
-                await listener.reset()
+                # If the connection was lost, the pool has it back.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    listener.terminate()
 
     def stop(self):
         self.stopping = True

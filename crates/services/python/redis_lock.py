@@ -89,13 +89,16 @@ class Lease:
     async def _keep(self, limit):
         loop = asyncio.get_running_loop()
         third = self._lock.ttl / 3
-        while True:
+        keeping = asyncio.current_task()
+        # redis-py may swallow a cancellation, or turn it into an error.
+        while not keeping.cancelling():
             await asyncio.sleep(self._expires - 2 * third - loop.time())
             try:
-                if not await self.renew():
-                    limit.reschedule(loop.time())
+                renewed = await self.renew()
+                if not keeping.cancelling():
+                    limit.reschedule(self._expires if renewed else loop.time())
+                if not renewed:
                     return
-                limit.reschedule(self._expires)
             except (RedisError, TimeoutError):
                 # Redis may be back before the lease expires.
                 await asyncio.sleep(third / 10)
