@@ -1,12 +1,14 @@
 //! Filter a stream by a condition that must be awaited.
 //!
-//! An `if` inside `stream!` is the simplest form: the condition may borrow the item. The
-//! adapter `filter` lends the item to its closure, but the future must not borrow it:
-//! "lifetime may not live long enough". Give the future a clone of the item. Or use
-//! `filter_map`, whose closure owns the item and returns it.
+//! The simplest filter of a stream (an async iterator) is an `if` inside `stream!`: there
+//! the condition may borrow the item. The adapter `filter` lends each item to your
+//! closure, but the future that the closure returns must not borrow the item: "lifetime
+//! may not live long enough". Give the future a clone of the item. Or use `filter_map`,
+//! whose closure owns the item and returns it.
 //!
-//! Trap: An async filter checks one item at a time. Put `buffered` before `filter_map`:
-//! then several checks run at the same time, and the order stays.
+//! Trap: If each check takes long, the filter is slow, because it checks one item at a
+//! time. Put `buffered` before `filter_map`: then several checks run at the same time,
+//! and the order stays.
 //!
 //! See also: `comprehensions`, `buffered_in_order`.
 //!

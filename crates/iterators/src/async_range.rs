@@ -1,12 +1,12 @@
 //! Write an async generator and loop over it: `yield` and `async for`.
 //!
-//! The body of the generator is inside `stream!`, of the crate `async-stream`. Each
-//! `yield` hands a number to the loop, and the loop ends when the body does. `async for`
-//! is a `while let` with `next().await`. `pin!` fixes the stream in its place, as `next`
-//! requires.
+//! The body of the generator is inside `stream!`, of the crate `async-stream`. The result
+//! is a stream, Rust's async iterator. Each `yield` hands a number to the loop, and the
+//! loop ends when the body does. `async for` is a `while let` with `next().await`. `pin!`
+//! fixes the stream in its place in memory, as `next` requires.
 //!
 //! A plain generator, a `def` with `yield`, becomes an iterator: `std::iter::from_fn`.
-//! Code that is not async steps a stream by `runtime.block_on(stream.next())`.
+//! Code that is not async takes the next item by `runtime.block_on(stream.next())`.
 //!
 //! See also: `generator`, `record_stream`, `stream_by_hand`, `comprehensions`.
 //!

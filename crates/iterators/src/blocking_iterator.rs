@@ -1,18 +1,18 @@
 //! Read a blocking iterator as a stream: a file, a cursor, a generator of a library.
 //!
-//! `spawn_blocking` runs the iterator on a thread, and a bounded channel passes its items
-//! on. The thread reads ahead until the channel is full. Python's
-//! `asyncio.to_thread(next, items, END)` reads on demand, with a thread call for each
-//! item.
+//! `spawn_blocking` runs the iterator on a thread, and a bounded channel passes the items
+//! to the stream (an async iterator). The thread reads ahead until the channel is full.
+//! Python's `asyncio.to_thread(next, items, END)` reads on demand, with a thread call for
+//! each item.
 //!
-//! Bounds: `CAPACITY` items in the channel, and one more that waits for a place. One
-//! thread for each stream.
+//! Bounds: The channel holds at most `CAPACITY` items. Then the thread waits, with one
+//! more item. Each stream uses one thread.
 //!
-//! Trap: Dropping the stream stops the thread only after its current item. An iterator
-//! that hangs keeps the thread, and the program cannot exit.
+//! Trap: If you drop the stream, the thread stops only after its current item. An
+//! iterator that hangs keeps the thread, and the program cannot exit.
 //!
-//! Trap: An iterator that panics drops its sender, so its stream seems to end. Await the
-//! thread's handle: here the panic continues in the consumer.
+//! Trap: If the iterator panics, its sender is dropped, so the stream seems to end. Await
+//! the thread's handle: here the panic continues in the consumer.
 //!
 //! See also: `channel_stream`, `blocking_vs_async`, `async_files`.
 //!

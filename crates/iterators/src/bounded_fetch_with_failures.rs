@@ -1,17 +1,19 @@
 //! Fetch many, a limited number at a time, and keep the rest running when one fails.
 //!
-//! Each future returns its address next to its `Result`. So a failure is an ordinary item
-//! with its address, and the other fetches keep running. The argument of
-//! `buffer_unordered` is the limit, in place of a semaphore. The futures share the
-//! client: `async move` copies the reference to it.
+//! Each future returns the address that it fetched next to the `Result`. So a failure is
+//! an ordinary item with its address, and the other fetches keep running.
+//! `buffer_unordered(limit)` runs at most `limit` futures at a time, in place of a
+//! semaphore. The futures share the client: `async move` copies only the reference to the
+//! client.
 //!
-//! Bounds: `limit` fetches at the same time. The lists of pages and failures are
-//! unbounded.
+//! Bounds: At most `limit` fetches run at the same time; the other addresses wait. The
+//! lists of pages and failures are unbounded.
 //!
-//! Trap: A `?` or `try_collect` stops at the first `Err` and drops the stream. The pages
-//! so far and the fetches in flight are lost, as with a `TaskGroup`.
+//! Trap: If you use `?` or `try_collect`, the loop stops at the first `Err` and drops the
+//! stream. The pages so far and the fetches in flight are lost, as with a `TaskGroup`.
 //!
-//! Trap: With a limit of 0, `buffer_unordered` waits forever. Here it panics.
+//! Trap: If the limit is 0, `buffer_unordered` waits forever. So `fetch_all` panics for
+//! 0.
 //!
 //! See also: `buffered_as_completed`, `for_each_concurrent`, `page_fetcher`.
 //!

@@ -1,17 +1,19 @@
 //! Limit concurrency over a stream: a few jobs at a time, results in the order of input.
 //!
-//! `map` each job to a future; `buffered(n)` runs n of them at the same time. An early
-//! result keeps one of the n places until its turn, so a slow job holds up the later
-//! ones. A limit of 0 waits forever.
+//! A stream (an async iterator) yields the jobs. `map` each job to a future;
+//! `buffered(n)` runs n of the futures at the same time. An early result keeps one of the
+//! n places until its turn, so a slow job holds up the later jobs. A limit of 0 waits
+//! forever.
 //!
-//! Bounds: N jobs or results.
+//! Bounds: At most n jobs run, or have ended and wait for their turn.
 //!
-//! Trap: The futures of `buffered` run only while the consumer waits for a result, so a
-//! busy loop body stalls them. Spawn them in the `map`: then started jobs keep running.
-//! Wrap each handle in `AbortOnDropHandle`, or the tasks outlive a dropped stream.
+//! Trap: If your loop body is busy with a result, the futures of `buffered` stall,
+//! because they run only while your loop waits for a result. Spawn them in the `map`:
+//! then started jobs keep running. Wrap each handle in `AbortOnDropHandle`, or the tasks
+//! outlive a dropped stream.
 //!
-//! Trap: Inside `tokio::spawn`, a closure that takes `&T` is refused: "implementation of
-//! `FnOnce` is not general enough". Map owned values.
+//! Trap: If you do this inside `tokio::spawn`, a closure that takes `&T` is refused:
+//! "implementation of `FnOnce` is not general enough". Map owned values.
 //!
 //! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!

@@ -1,14 +1,17 @@
 //! Feed a stream from a task through a bounded channel: producer and consumer, a queue.
 //!
-//! The producer runs while the consumer works. `ReceiverStream` adds the adapters of a
-//! stream; otherwise `recv()` in a loop is enough. The stream ends when the last sender
-//! is dropped, without a sentinel, as with `Queue.shutdown` from Python 3.13 on. If the
-//! consumer leaves, the next `send` fails, and `closed` returns immediately.
+//! The producer runs while the consumer works. `ReceiverStream`, of the crate
+//! `tokio-stream`, gives the receiver the methods of a stream, such as `map`; without it,
+//! `recv()` in a loop is enough. The stream ends when the last sender is dropped, without
+//! a sentinel, as with `Queue.shutdown` from Python 3.13 on. If the consumer drops the
+//! receiver, the next `send` fails, and `Sender::closed` returns immediately.
 //!
-//! Bounds: `CAPACITY` items in the channel, and one more that waits in `send`.
+//! Bounds: The channel holds at most `CAPACITY` items. Then `send` waits, with one more
+//! item.
 //!
-//! Trap: A sender that is only kept to be cloned keeps the stream open: the loop never
-//! ends. Drop it once the producers have their clones (`receiver_that_never_ends`).
+//! Trap: If you keep a sender only to clone it, the stream stays open and the loop never
+//! ends. Drop that sender once the producers have their clones (see the example
+//! `receiver_that_never_ends`).
 //!
 //! See also: `fan_in`, `buffered_in_order`, `pipeline`.
 //!

@@ -1,15 +1,16 @@
 //! Batch a stream by count or by time: `itertools.batched`, even for a slow source.
 //!
-//! `chunks(n)` yields full batches, and a shorter one only at the end. If the source is
-//! slow, the first item of a batch waits for the last one. `chunks_timeout` also closes a
-//! batch once its first item has waited for a limit.
+//! `chunks(n)` of the crate `futures` yields full batches, and a shorter one only at the
+//! end. If the source is slow, the first item of a batch waits for the last one.
+//! `chunks_timeout` of the crate `tokio-stream` also closes a batch once its first item
+//! has waited for a limit.
 //!
 //! Bounds: A batch has at most `size` items, and memory for all of them is allocated when
-//! it begins. While you write a batch, the source is not read. If the source cannot wait,
-//! feed a channel from a task (`channel_stream`).
+//! the batch begins. While you write a batch, the source is not read. If the source
+//! cannot wait, feed a channel from a task (see the example `channel_stream`).
 //!
-//! Trap: Dropping the stream, for example by a timeout around the loop, loses the
-//! unfinished batch. To keep its items, call `into_remainder` first.
+//! Trap: If you drop the stream, for example by a timeout around the loop, the unfinished
+//! batch is lost. To keep its items, call `into_remainder` first.
 //!
 //! See also: `debounce_and_throttle`, `moving_window`, `batches`, `stream_processor`.
 //!

@@ -1,12 +1,12 @@
 //! Close a stream when its clean-up must await: `aclosing` with an `await` in `finally`.
 //!
 //! A destructor cannot await, so a task does the clean-up. The task waits for a
-//! `CancellationToken`, as for an `asyncio.Event`. The stream owns the token's drop
-//! guard, which cancels the token when the stream is dropped. This also works if the
+//! `CancellationToken`, as for an `asyncio.Event`. The stream owns a guard (a value with
+//! a `Drop`), which cancels the token when the stream is dropped. This also works if the
 //! consumer itself is cancelled.
 //!
-//! Trap: Await the clean-up task on every path, even after a `?`. The end of `main` drops
-//! an unawaited task half-way.
+//! Trap: If you return by `?` without awaiting the clean-up task, the end of `main` may
+//! drop the task half-way. Await the task on every path.
 //!
 //! See also: `break_and_clean_up`, `cleanup_on_cancel`, `async_resource`.
 //!
@@ -25,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 #[error("row {0} was lost")]
 pub struct RowLost(u32);
 
-/// Returns the rows of a connection, and the task that closes it once they are dropped.
+/// Returns the rows of a connection, and the task that closes the connection once the
+/// rows are dropped.
 pub fn rows(lost: u32) -> (impl Stream<Item = Result<u32, RowLost>>, JoinHandle<()>) {
     let gone = CancellationToken::new();
     let guard = gone.clone().drop_guard();

@@ -5,10 +5,10 @@
 //! lazy generator expression. `then` awaits each element before the next. The closure of
 //! `filter` returns a future: wrap a `bool` in `ready`. `fold` takes the place of `sum`.
 //!
-//! Trap: `map` with an async function collects futures, as a comprehension without
-//! `await` collects coroutines.
+//! Trap: If you pass an async function to `map`, you collect futures, as a comprehension
+//! without `await` collects coroutines. Use `then`.
 //!
-//! Trap: Write a closure that uses a local variable as `move |n| async move { .. }`.
+//! Trap: If a closure uses a local variable, write it as `move |n| async move { .. }`.
 //! Otherwise the compiler reports "async closure does not implement `FnMut` because it
 //! captures state".
 //!

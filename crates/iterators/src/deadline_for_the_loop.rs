@@ -1,14 +1,16 @@
 //! Give a whole loop one deadline, and keep the items that came before it.
 //!
-//! `timeout` around a block with the loop is `asyncio.timeout` around `async for`. At the
-//! deadline, the block is dropped at its current await. A list outside the block keeps
-//! what the loop has pushed. In `??`, the first `?` returns the timeout's error, the
-//! second `?` the loop's error. Your error type needs a `From<Elapsed>`.
+//! Put the loop in an `async` block, and `timeout` around the block, as `asyncio.timeout`
+//! around `async for`. At the deadline, the block is dropped at its current await. A list
+//! outside the block keeps what the loop has pushed. In `??`, the first `?` returns the
+//! timeout's error (`Elapsed`), the second `?` the loop's error. Your error type needs a
+//! `From<Elapsed>`.
 //!
-//! Trap: `timeout` around `collect`, or around a comprehension, loses the list as well.
+//! Trap: If you put `timeout` around `collect`, or around a comprehension, the deadline
+//! loses the list as well.
 //!
-//! Trap: The compiler cannot infer the error type of a block whose only errors come from
-//! `?` ("type annotations needed"). End the block with `Ok::<_, SumError>(())`.
+//! Trap: If all errors of the block come from `?`, the compiler cannot infer their type
+//! ("type annotations needed"). End the block with `Ok::<_, SumError>(())`.
 //!
 //! See also: `take_until_deadline`, `timeout_each`, `timeouts`.
 //!

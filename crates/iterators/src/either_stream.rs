@@ -1,15 +1,17 @@
 //! Return one stream or another: `Either`, or a boxed stream.
 //!
-//! A Python function returns any async iterator. In Rust `impl Stream` is one type, which
-//! the function chooses. `left_stream` and `right_stream` wrap two streams into one type,
-//! `Either`, without a box. For three or more types, call `boxed` on each: then the
-//! function returns a `BoxStream`, which also fits into a struct.
+//! A Python function may return any async iterator. In Rust, `impl Stream` stands for one
+//! type, which the function chooses. `left_stream` and `right_stream` wrap two streams
+//! into one type, `Either`, without a box. For three or more types, call `boxed` on each:
+//! then the function returns a `BoxStream`, which also fits into a struct.
 //!
-//! Trap: Two streams in one `if` or `match` have "incompatible types", even if their
-//! items are equal. The streams of two `stream!` blocks differ, too.
+//! Trap: If an `if` or `match` has two streams as its values, they have "incompatible
+//! types", even if their items are equal. The streams of two `stream!` blocks differ,
+//! too. Wrap each of them as above.
 //!
-//! Trap: `Either` of a generator "cannot be unpinned", like the generator itself. Pin the
-//! stream at the call, as in `pin!(prices(..))`, or return a boxed one.
+//! Trap: If one of the streams is a generator, the `Either` "cannot be unpinned", like
+//! the generator itself. Pin the stream (fix it in its place) at the call, as in
+//! `pin!(prices(..))`, or return a boxed one.
 //!
 //! See also: `stream_in_a_struct`, `merge_streams`, `next_with_default`.
 //!

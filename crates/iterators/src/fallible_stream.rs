@@ -1,13 +1,14 @@
 //! Exceptions in an async generator: stop the stream at its first error, or carry on.
 //!
 //! In `try_stream!`, `?` yields the error and ends the stream, as an exception ends a
-//! generator. `Err(error)?` raises; `return Err(error)` is refused. To carry on, yield a
-//! `Result` for each item from plain `stream!`: an error is then an item like any other.
+//! generator. `Err(error)?` raises an error; `return Err(error)` is refused. To carry on,
+//! yield a `Result` for each item from plain `stream!`: an error is then an item like any
+//! other.
 //!
-//! Trap: `try_stream!` and a `stream!` of results have the same type, so the signature
-//! does not show which one it is. `try_next` and `try_collect` stop at the first error of
-//! both kinds. Only plain `stream!` has further items after an error. Document which one
-//! your function returns.
+//! Trap: If a function returns a stream of results, its signature does not show what
+//! follows an error: `try_stream!` ends there, plain `stream!` has further items, and
+//! both have the same type. `try_next` and `try_collect` stop at the first error in
+//! either case. Document what your function returns.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!
@@ -28,7 +29,7 @@ fn parse(line: &str) -> Result<u32, NotANumber> {
     line.parse().map_err(|_| NotANumber(line.to_owned()))
 }
 
-/// Yields the number of each line, up to the first error and with it.
+/// Yields the number of each line. Yields the first error, and then ends.
 pub fn strict<'a>(
     lines: &'a [&'a str],
 ) -> impl Stream<Item = Result<u32, NotANumber>> + 'a {

@@ -1,14 +1,17 @@
 //! Fan in: several producers send to one queue, and one loop reads them all.
 //!
 //! Each producer owns a clone of the sender. The loop ends when the last clone is
-//! dropped: no sentinel, no counting of producers. Drop the original too, or the loop
-//! never ends. Send a failure as an item, a `Result`: the consumer decides what to do.
+//! dropped: no sentinel, no counting of producers. Drop the original sender too, or the
+//! loop never ends. Send a failure as an item, a `Result`: the consumer decides what to
+//! do.
 //!
-//! Bounds: `CAPACITY` messages wait for the consumer. Then the producers wait in `send`.
+//! Bounds: At most `CAPACITY` messages wait for the consumer. Then the producers wait in
+//! `send`.
 //!
-//! Trap: A producer that panics drops its sender, so it looks finished. The other
-//! producers keep running, while a `TaskGroup` would cancel them. Join the tasks to
-//! notice the panic; a dropped `JoinSet` aborts the remaining tasks.
+//! Trap: If a producer panics, its sender is dropped, so the producer looks finished. The
+//! other producers keep running, while a `TaskGroup` would cancel them. Join the tasks to
+//! notice the panic. If you then drop the `JoinSet` (the set of tasks), the remaining
+//! tasks are aborted.
 //!
 //! See also: `channel_stream`, `merge_streams`.
 //!

@@ -4,11 +4,11 @@
 //! the loop stops early, no further page is fetched. `fetch_all` accepts borrowed and
 //! owned addresses; a task needs owned ones or literals.
 //!
-//! Bounds: One fetch at a time, and one page in memory.
+//! Bounds: One fetch runs at a time, and one page is in memory.
 //!
-//! Trap: A stream alone runs nothing concurrently, so the times of fetching and of
-//! storing add up. `buffered_in_order` and `channel_stream` fetch while the consumer
-//! works.
+//! Trap: If you store each page in the loop, the times of fetching and of storing add up,
+//! because a stream alone runs nothing concurrently. The examples `buffered_in_order` and
+//! `channel_stream` fetch while the consumer works.
 //!
 //! See also: `bounded_fetch_with_failures`, `record_stream`, `pagination`.
 //!

@@ -1,15 +1,17 @@
 //! Run a coroutine for each item, at most n at a time, no results: `for_each_concurrent`.
 //!
-//! `for_each_concurrent` takes the place of a `TaskGroup` with a semaphore, if nothing is
-//! collected. One future runs the whole loop, so the body may borrow from its
-//! surroundings. Handle a failure in the body, or stop at the first one with
+//! If nothing is collected, `for_each_concurrent` takes the place of a `TaskGroup` with a
+//! semaphore. One future runs the whole loop, so the body may borrow from its
+//! surroundings. Handle a failure in the body, or stop at the first failure with
 //! `try_for_each_concurrent`.
 //!
-//! Bounds: `AT_ONCE` bodies run at the same time.
+//! Bounds: At most `AT_ONCE` bodies run at the same time; the other items wait.
 //!
-//! Trap: At the first failure, `try_for_each_concurrent` drops the running bodies.
+//! Trap: If one body fails, `try_for_each_concurrent` drops the running bodies at their
+//! current await. Their work stays half done.
 //!
-//! Trap: A limit of 0 is no limit at all, like `None`. But `buffered(0)` waits forever.
+//! Trap: If you set a limit of 0, there is no limit at all, as with `None`. But
+//! `buffered(0)` waits forever.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!

@@ -1,15 +1,15 @@
 //! See when a generator's body runs: only while the consumer awaits the next value.
 //!
 //! Before the first await, nothing of the body of `stream!` runs. To show this, a
-//! generator prints when it starts and ends. A second generator moves into a task.
-//! `async_range` is the plain form.
+//! generator prints when it starts and ends. A second generator moves into a task. The
+//! example `async_range` is the plain form.
 //!
-//! Trap: Without `pin!`, the loop is refused: "cannot be unpinned". If the loop is in a
-//! task, pin the stream there.
+//! Trap: If you forget `pin!`, which fixes the stream in its place, the compiler refuses
+//! the loop: "cannot be unpinned". If the loop is in a task, pin the stream there.
 //!
-//! Trap: `yield` moves the value to the consumer. A later use of the value is refused,
-//! "borrow of moved value". In a closure, `yield` is refused: "yield syntax is
-//! experimental".
+//! Trap: If you use a value after its `yield`, the compiler reports "borrow of moved
+//! value", because `yield` moves the value to the consumer. If you write `yield` in a
+//! closure, the compiler reports "yield syntax is experimental".
 //!
 //! See also: `async_range`, `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
 //!

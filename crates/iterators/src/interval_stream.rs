@@ -1,9 +1,11 @@
-//! A ticker as a stream that a token stops, even while the loop body works.
+//! A ticker as a stream: run a loop at fixed times until a stop token ends the loop.
 //!
-//! `IntervalStream` turns an interval into a stream, and `take_until` ends it when a
-//! `CancellationToken` is cancelled. A token stays cancelled, as an `asyncio.Event` stays
-//! set. A stop while the body works ends the loop at the next turn; a stop between two
-//! ticks ends the wait. Here missed ticks are skipped (`interval_ticks`).
+//! `IntervalStream` makes a stream (an async iterator) of an interval, and `take_until`
+//! ends the stream when a `CancellationToken` is cancelled. If you cancel the token while
+//! the loop body works, the body finishes, and then the loop ends. If you cancel the
+//! token between two ticks, the loop ends immediately. A token stays cancelled, as an
+//! `asyncio.Event` stays set. If the body takes longer than a period, the missed ticks
+//! are skipped here (see the example `interval_ticks`).
 //!
 //! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!

@@ -3,9 +3,11 @@
 //! A loop that works and then sleeps drifts by the time that the work takes. An interval
 //! ticks immediately, and then at fixed times from its start.
 //!
-//! Trap: By default (`Burst`), missed ticks all come together, as in a Python loop with
-//! `deadline += period`. `Delay` starts a new grid at the late tick. `Skip` ticks late
-//! once and then returns to the grid.
+//! Trap: If a turn takes longer than the period, the missed ticks by default all come
+//! together (`Burst`), as in a Python loop with `deadline += period`. Choose with
+//! `set_missed_tick_behavior`: by `Delay`, one tick comes late, and the next ticks are
+//! counted from there; by `Skip`, one tick comes late, and the next ticks come at their
+//! fixed times again.
 //!
 //! See also: `interval_stream`, `timers`, `scheduler`.
 //!

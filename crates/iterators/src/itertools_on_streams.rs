@@ -4,9 +4,9 @@
 //! in `ready`. `any`, `all` and `fold` take async closures. Python's `itertools` takes no
 //! async iterator: there, write a loop, or use the package aiostream.
 //!
-//! Trap: `take_while`, `any` and `all` consume the item at which they stop. To keep
-//! reading after that item, lend the stream as `&mut`. `peekable` looks without
-//! consuming.
+//! Trap: If you read on after `take_while`, `any` or `all`, one item is missing: they
+//! consume the item at which they stop. `peekable` looks at an item without consuming it.
+//! To read on at all, lend the stream as `&mut`.
 //!
 //! See also: `comprehensions`, `moving_window`, `chunks_timeout`, `zip_and_enumerate`.
 //!

@@ -1,14 +1,15 @@
 //! Merge several streams into one that yields whatever comes first: a fan-in, `select`.
 //!
-//! `select` merges two streams, `select_all` any number of one type. Both end when every
+//! The function `select` of the crate `futures` merges two streams (async iterators),
+//! `select_all` any number of streams of one type. The merged stream ends when every
 //! source has ended. Map sources of different types into one enum first. `select_all`
 //! needs streams that may be moved (`Unpin`). Box a generator, which otherwise "cannot be
 //! unpinned". If the generators come from several functions, `.boxed()` gives all of them
 //! one type.
 //!
-//! Trap: Only the consumer polls the sources. While its loop body awaits, no source runs.
-//! In asyncio, each source is a task that keeps reading. Where that matters, use a task
-//! for each source, and a channel (`fan_in`).
+//! Trap: If your loop body awaits something else, no source runs in that time, because
+//! only the loop polls the sources. In asyncio, each source is a task that keeps reading.
+//! Where that matters, use a task for each source, and a channel (the example `fan_in`).
 //!
 //! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!

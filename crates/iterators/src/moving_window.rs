@@ -4,9 +4,10 @@
 //! and yields a copy of the window with each new item. The first window comes once it is
 //! full. Any function of a window is then a `map`, such as the moving average here.
 //!
-//! Bounds: One window of `size` items, and the copy that the consumer holds.
+//! Bounds: The generator holds one window of `size` items, and the consumer its copies.
 //!
-//! Trap: Each window clones its items. Wrap large items in an `Arc` first.
+//! Trap: If the items are large, each window costs much, because it clones its items.
+//! Wrap large items in an `Arc` first.
 //!
 //! See also: `chunks_timeout`, `comprehensions`.
 //!

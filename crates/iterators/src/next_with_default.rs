@@ -4,8 +4,8 @@
 //! `anext(it, default)` is `unwrap_or(default)`. `let else` leaves the function if
 //! nothing comes. A labelled block gives a loop the else that it has in Python.
 //!
-//! Trap: `unwrap_or(fetch().await)` fetches the default even if it is not needed, as in
-//! `anext`. A `match` fetches it only at the end of the stream.
+//! Trap: If you write `unwrap_or(fetch().await)`, the default is fetched even if it is
+//! not needed, as in `anext`. A `match` fetches it only at the end of the stream.
 //!
 //! See also: `generator`, `timeout_each`.
 //!

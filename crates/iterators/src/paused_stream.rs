@@ -1,15 +1,17 @@
 //! Pause a stream, and resume it: a controller decides, and no item is lost.
 //!
-//! `pausable` wraps any stream. The controller sets the value of a `watch` channel to
-//! `true` to pause the stream, and to `false` to resume it. In asyncio an `Event` does
-//! this. If a pause begins while the stream waits for an item, that item stays in the
-//! source. When the last sender of the channel is dropped, the stream keeps running.
+//! `pausable`, a function of this file, wraps any stream. The controller sets the value
+//! of a `watch` channel to `true` to pause the stream, and to `false` to resume it. In
+//! asyncio an `Event` does this. If a pause begins while the stream waits for an item,
+//! that item stays in the source. When the last sender of the channel is dropped, the
+//! stream keeps running.
 //!
 //! Bounds: `pausable` holds no item. A source that is filled during a pause needs its own
 //! limit: a bounded channel makes its sender wait.
 //!
-//! Trap: Time does not pause. After a pause, an `interval` yields all missed ticks
-//! immediately. Set `MissedTickBehavior::Delay` or `Skip`.
+//! Trap: If you pause a stream of ticks, its clock keeps running. After the pause, an
+//! `interval` yields all missed ticks immediately. Set `MissedTickBehavior::Delay` or
+//! `Skip`.
 //!
 //! See also: `stop_a_stream`, `interval_stream`, `channel_stream`, `watch_a_value`.
 //!
@@ -27,7 +29,7 @@ use tokio_stream::wrappers::IntervalStream;
 
 /// Yields the items, and none while `paused` is true.
 ///
-/// Lend the items as `&mut`: what is dropped half-way leaves the other items in them.
+/// Lend the items as `&mut`: if you drop this stream half-way, `items` keeps the rest.
 pub fn pausable<S: Stream>(
     items: S,
     mut paused: watch::Receiver<bool>,

@@ -1,9 +1,9 @@
 //! Stream records that are fetched one by one: an async call for each row number.
 //!
 //! In Python this is a class with `__anext__`, or a generator that counts. Here it is an
-//! iterator of the row numbers, and `then` awaits a call for each. The next call starts
-//! when the loop asks for the next record. `for_each` is the loop. If its body needs
-//! `break` or `?`, write the `while let` of `async_range`.
+//! iterator of the row numbers, and `then` awaits a call for each number. The next call
+//! starts when the loop asks for the next record. `for_each` is the loop. If the body of
+//! your loop needs `break` or `?`, write the `while let` of the example `async_range`.
 //!
 //! See also: `async_range`, `unfold_a_cursor`, `fetch_stream`, `stream_by_hand`.
 //!

@@ -3,13 +3,15 @@
 //! As in Python, async generators have no `yield from`: loop over the inner stream, and
 //! yield each item. A generator that calls itself returns a `BoxStream`.
 //!
-//! Bounds: One boxed stream for each level. Each item passes through all levels above it.
+//! Bounds: There is one boxed stream for each level. Each item passes through all levels
+//! above it.
 //!
-//! Trap: Without `.boxed()`, the compiler reports "recursion in an async block requires
-//! boxing".
+//! Trap: If you forget `.boxed()`, the compiler reports "recursion in an async block
+//! requires boxing".
 //!
-//! Trap: A deep tree overflows the stack and ends the process, where Python raises
-//! `RecursionError`. Keep the nodes to visit in a `Vec`, as `walk_with_stack` does.
+//! Trap: If the tree is deep, the recursion overflows the stack and ends the process,
+//! where Python raises `RecursionError`. Keep the nodes to visit in a `Vec`, as
+//! `walk_with_stack` does.
 //!
 //! See also: `generator`, `select_all_push`, `recursion`.
 //!
@@ -48,7 +50,8 @@ pub fn walk(comment: Comment, level: usize) -> BoxStream<'static, String> {
     .boxed()
 }
 
-/// Yields the same lines at any depth. Read it to its end: dropping a deep rest recurses.
+/// Yields the same lines at any depth. Read the stream to its end: dropping a deep tree
+/// that is not read yet recurses.
 pub fn walk_with_stack(comment: Comment) -> impl Stream<Item = String> {
     stream! {
         let mut stack = vec![(comment, 0)];

@@ -1,13 +1,15 @@
-//! Merge streams that are found while you read: push to a `SelectAll` inside its loop.
+//! Merge streams that are found while you read: push to a `SelectAll` inside the loop.
 //!
 //! Each folder is a stream of entries; each folder among the entries is a further stream.
-//! `push` adds this stream to the merge, even from the body of the loop. All folders are
-//! read concurrently. The merge ends when the last of them has ended.
+//! `push` adds this stream to the merge, a `SelectAll`, even from the body of the loop.
+//! All folders are read concurrently. The merge ends when the last of them has ended.
 //!
 //! Bounds: Unbounded: All known folders are open at the same time. To limit them, keep
-//! the others in a `VecDeque`, and push the next one when `folders.len()` allows it.
+//! the others in a `VecDeque`, and push the next one when the merge has few enough
+//! (`folders.len()`).
 //!
-//! Trap: An empty `SelectAll` has ended. Push the first source before the loop.
+//! Trap: If the `SelectAll` is empty, it has ended, and so does the loop. Push the first
+//! source before the loop.
 //!
 //! See also: `stream_map`, `merge_streams`, `recursion`.
 //!

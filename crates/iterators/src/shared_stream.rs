@@ -5,11 +5,11 @@
 //! generator is already running". In both languages, put a lock around `next`. Tokio's
 //! `Mutex` may be held over an await, and an `Arc` lets all tasks share it.
 //!
-//! Bounds: One item for each worker. Nothing is read ahead.
+//! Bounds: Each worker holds at most one item. Nothing is read ahead.
 //!
-//! Trap: `while let Some(job) = jobs.lock().await.next().await` holds the lock until the
-//! end of the loop's body, so only one worker works. Take the item in a function: the
-//! lock is released when it returns.
+//! Trap: If you write `while let Some(job) = jobs.lock().await.next().await`, the lock is
+//! held until the end of the loop's body, so only one worker works. Take the item in a
+//! function, such as `next` below: the lock is released when the function returns.
 //!
 //! See also: `for_each_concurrent`, `worker_pool`, `channel_stream`.
 //!

@@ -2,11 +2,11 @@
 //!
 //! `take_until` ends the stream when a future completes. Here the future waits for a
 //! `CancellationToken`, which replaces an `asyncio.Event` that means stop. The loop ends
-//! between two items, or while it waits for the next one, but never inside its body. Lend
-//! the stream as `&mut`: it then keeps the remaining items.
+//! between two items, or while it waits for the next item, but never inside its body.
+//! Lend the stream as `&mut`: it then keeps the remaining items.
 //!
-//! Trap: Cancelling the whole loop, as `Task.cancel` does, loses the item that its body
-//! is working on.
+//! Trap: If you cancel the whole loop instead, as `Task.cancel` does, the item that its
+//! body is working on is lost.
 //!
 //! See also: `paused_stream`, `take_until_deadline`, `graceful_shutdown`.
 //!

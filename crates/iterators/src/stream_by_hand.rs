@@ -1,13 +1,14 @@
 //! Write an async iterator class by hand: implement `Stream` for a struct.
 //!
-//! `__anext__` becomes `poll_next`, which cannot await. It polls the pause before an
-//! item, and returns `Pending` until the pause is over. The pause is a field, because it
-//! must outlive one poll: a sleep made again in each poll never ends. So a `timeout` on
-//! `next` does not restart the pause, while `wait_for(anext(..))` does.
+//! `__anext__` becomes `poll_next`, which cannot await. Instead, `poll_next` asks a
+//! future whether it is ready: it polls the pause (a `Sleep`) before an item, and returns
+//! `Pending` until the pause is over. The pause is a field, because it must outlive one
+//! poll: a sleep made again in each poll never ends. So a `timeout` on `next` does not
+//! restart the pause, while `wait_for(anext(..))` does.
 //!
-//! Trap: A generic `Counter<T>` is refused: "cannot assign to data in dereference of
-//! `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for Counter<T>
-//! {}`, or bound `T: Unpin`.
+//! Trap: If you make the struct generic, the compiler reports "cannot assign to data in
+//! dereference of `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for
+//! Counter<T> {}`, or bound `T: Unpin`.
 //!
 //! See also: `async_range`, `record_stream`, `stream_in_a_struct`, `timeout_each`.
 //!

@@ -5,11 +5,13 @@
 //! which fits into a field, a return type and a task. A struct with a parameter, as in
 //! `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
-//! Trap: `'static` means that the stream borrows nothing. Copy its data out of `self`, or
-//! a task is refused: "borrowed data escapes outside of method".
+//! Trap: If the stream borrows from `self`, a task refuses it: "borrowed data escapes
+//! outside of method". `'static` means that the stream borrows nothing, so copy its data
+//! out of `self`.
 //!
-//! Trap: A `BoxStream` is not `Sync`. If an `async fn` of the struct takes `&self`, a
-//! task refuses it: "future cannot be sent between threads safely". Take `&mut self`.
+//! Trap: If an `async fn` of the struct takes `&self`, a task refuses it: "future cannot
+//! be sent between threads safely". A `BoxStream` is not `Sync`: threads may not share
+//! it. Take `&mut self`.
 //!
 //! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!

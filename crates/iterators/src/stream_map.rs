@@ -1,16 +1,16 @@
 //! Merge streams that come and go while the merge runs: `StreamMap`.
 //!
-//! A `StreamMap` holds streams under keys and yields pairs of key and item. `insert` and
-//! `remove` return the stream that had the key before: drain it, or drop it. A stream
-//! that has ended leaves the map by itself. In asyncio, each source is a task, and a
-//! dictionary holds the tasks.
+//! A `StreamMap` of the crate `tokio-stream` holds streams under keys and yields pairs of
+//! key and item. `insert` and `remove` return the stream that had the key before: drain
+//! that stream, or drop it. A stream that has ended leaves the map by itself. In asyncio,
+//! each source is a task, and a dictionary holds the tasks.
 //!
 //! Bounds: Unbounded: The number of streams. Each `next` may poll all of them, so keep
 //! only tens.
 //!
-//! Trap: An empty map has ended: its `next` returns `None` immediately. A `while let`
-//! then ends before the first stream has come. In `select!`, match `Some(..)`: then an
-//! empty map leaves the wait to the other branches.
+//! Trap: If the map is empty, it has ended: its `next` returns `None` immediately. A
+//! `while let` then ends before the first stream has come. In `select!`, match
+//! `Some(..)`: then an empty map leaves the wait to the other branches.
 //!
 //! See also: `merge_streams`, `select_all_push`, `fan_in`.
 //!

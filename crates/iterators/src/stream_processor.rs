@@ -1,16 +1,17 @@
 //! Process a stream of records: limit concurrency to five, collect batches of ten.
 //!
 //! The pipeline is one chain. `map` spawns a task for each record, `buffered(5)` runs
-//! five at a time and keeps their order, `try_chunks(10)` collects batches. The loop
+//! five tasks at a time and keeps the order, `try_chunks(10)` collects batches. The loop
 //! breaks at the first error. The error holds the unfinished batch.
 //!
-//! Bounds: 5 tasks, and a batch of 10 records.
+//! Bounds: At most 5 tasks run, and one batch has at most 10 records.
 //!
-//! Trap: `try_next().await?` loses the unfinished batch. Match on `TryChunksError`, as
-//! here.
+//! Trap: If you write `try_next().await?`, an error loses the unfinished batch. Match on
+//! `TryChunksError`, as here.
 //!
-//! Trap: A bare `JoinHandle` detaches its task when the chain is dropped.
-//! `AbortOnDropHandle` aborts it: here the tasks of the records after the failed one.
+//! Trap: If you use a bare `JoinHandle`, its task keeps running when the chain is
+//! dropped. `AbortOnDropHandle` aborts the task: here the tasks of the records after the
+//! failed one.
 //!
 //! See also: `buffered_in_order`, `chunks_timeout`, `pipeline`.
 //!

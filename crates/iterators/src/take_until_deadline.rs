@@ -5,8 +5,8 @@
 //! around each `anext` does the same. The sleep starts when it is made, not when the loop
 //! starts.
 //!
-//! Trap: `timeout` around the loop drops it at its current await, even within the body.
-//! The work on the current item stays half done.
+//! Trap: If you put `timeout` around the loop, the loop is dropped at its current await,
+//! even within the body. The work on the current item stays half done.
 //!
 //! See also: `deadline_for_the_loop`, `stop_a_stream`, `timeout_each`.
 //!

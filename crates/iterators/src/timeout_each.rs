@@ -2,14 +2,15 @@
 //!
 //! `timeout` around `next` ends the wait, not the stream: the next call keeps waiting for
 //! the same item. In Python, `wait_for(anext(..))` cancels the generator and so ends it,
-//! and the loop stops without an error. As an adapter, tokio-stream's `timeout` reports
-//! each silence once, `timeout_repeating` once per period.
+//! and the loop stops without an error. tokio-stream has two adapters for this: its
+//! `timeout` reports each silence once, `timeout_repeating` once per period.
 //!
-//! Trap: The clock of tokio-stream's two adapters starts when they are made. It also runs
-//! while the loop body works.
+//! Trap: If your loop body works for longer than the limit, these adapters may report a
+//! silence immediately: their clock starts when they are made, and also runs while the
+//! body works.
 //!
-//! Trap: `StreamExt` of tokio-stream and of futures clash: "multiple applicable items in
-//! scope". Import one of them.
+//! Trap: If you import `StreamExt` of tokio-stream and of futures, they clash: "multiple
+//! applicable items in scope". Import one of them.
 //!
 //! See also: `deadline_for_the_loop`, `take_until_deadline`, `timeouts`.
 //!

@@ -5,8 +5,9 @@
 //! `athrow` becomes a method. If no answer is needed in between, write a function from
 //! stream to stream.
 //!
-//! Trap: A cancelled `asend` ends Python's generator. A cancelled `send` leaves the
-//! struct half changed, unless you change the fields after the last await, all together.
+//! Trap: If a call of `send` is cancelled, the struct may be half changed. So change all
+//! fields together, after the last await, as here. A cancelled `asend` ends Python's
+//! generator.
 //!
 //! See also: `generator`, `moving_window`, `actor`.
 //!

@@ -1,17 +1,18 @@
 //! Turn a cursor into a stream with `try_unfold`, instead of an iterator class.
 //!
 //! A cursor has its own state, and its queries can fail. The closure of `try_unfold` is
-//! `__anext__` in Python: it takes the state and returns an item with the next state, or
-//! `None` at the end. `unfold` is the same without errors, but panics if `next` is called
-//! after its end: add `.fuse()`. A generator works as well: `try_stream!` with a loop
-//! over `fetch`. To count rows, see `record_stream`.
+//! `__anext__` in Python: the closure takes the state and returns an item with the next
+//! state, or `None` at the end. `unfold` is the same without errors, but panics if `next`
+//! is called after its end: add `.fuse()`. A generator works as well: `try_stream!` with
+//! a loop over the cursor's `fetch`. To count rows, see the example `record_stream`.
 //!
-//! Trap: The state moves through the closure of `try_unfold`. An error drops the cursor
-//! and ends the stream. If an error must not end the stream, yield it as an item
-//! (`fallible_stream`).
+//! Trap: If the closure returns an error, the cursor is dropped and the stream ends,
+//! because the state has moved into the closure. If an error must not end the stream,
+//! yield it as an item (see the example `fallible_stream`).
 //!
-//! Trap: An `async` closure cannot use local variables: "async closure does not implement
-//! `FnMut` because it captures state". Put such variables into the state.
+//! Trap: If an `async` closure uses local variables, the compiler reports "async closure
+//! does not implement `FnMut` because it captures state". Put such variables into the
+//! state.
 //!
 //! See also: `record_stream`, `stream_by_hand`, `pagination`.
 //!

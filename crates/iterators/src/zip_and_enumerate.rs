@@ -1,12 +1,13 @@
 //! Pair two async iterators (`zip`), and number the items of one (`enumerate`).
 //!
 //! `zip` waits for both sides concurrently, so a pair takes as long as its slower side.
-//! It ends when either side ends. `enumerate` counts from 0; to count from 1, zip with
-//! `1..` instead. Python has neither function for async iterators: await a `gather` of
-//! two `anext`.
+//! The pairs end when either side ends. `enumerate` counts from 0; to count from 1, zip
+//! with `1..` instead. Python has neither function for async iterators: await a `gather`
+//! of two `anext`.
 //!
-//! Trap: When the shorter stream ends, `zip` has already read an item of the longer
-//! stream, and drops this item. Passing the longer stream as `&mut` does not help.
+//! Trap: If one stream is shorter, you lose an item of the longer stream: when the
+//! shorter stream ends, `zip` has already read that item, and drops it. Passing the
+//! longer stream as `&mut` does not help.
 //!
 //! See also: `next_with_default`, `merge_streams`.
 //!
