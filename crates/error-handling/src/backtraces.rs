@@ -1,18 +1,21 @@
 //! Find where an error came from: a backtrace, and the places that the error passed.
 //!
 //! An error has no traceback unless its type holds a `Backtrace`. In async code, a
-//! `Backtrace` lists the functions that poll each other. The runtime polls a spawned
-//! task, so the function that spawned it is missing. `at` adds the caller's file and line
-//! to an error, and `spawn_at` those of the spawner. Without an error, both cost nothing.
+//! `Backtrace` lists the functions that await each other. A spawned task is run by the
+//! runtime (Tokio's event loop), so the function that spawned the task is missing. `at`,
+//! of this file, adds the caller's file and line to an error, and `spawn_at` those of the
+//! spawner. Without an error, neither costs anything.
 //!
-//! Trap: `Backtrace::capture`, as in anyhow, is empty without `RUST_BACKTRACE=1`. Release
-//! builds show inlined functions only with `debug = "line-tables-only"` in the profile.
+//! Trap: If `RUST_BACKTRACE=1` is not set, `Backtrace::capture` is empty, and so is a
+//! backtrace of anyhow. Release builds show inlined functions only with `debug =
+//! "line-tables-only"` in the profile.
 //!
-//! Trap: `thiserror` refuses a field of type `Backtrace`: "use of unstable library
-//! feature". Write `Box<Backtrace>`.
+//! Trap: If a `thiserror` type has a field of type `Backtrace`, the compiler reports "use
+//! of unstable library feature". Write `Box<Backtrace>`.
 //!
-//! In production: `tracing-error`'s `SpanTrace` lists the open spans. A task has its
-//! spawner's spans only if it is spawned with `in_current_span`.
+//! In production: `tracing-error`'s `SpanTrace` lists the open spans (named stretches of
+//! work in a log). A task has its spawner's spans only if it is spawned with
+//! `in_current_span`.
 //!
 //! See also: `error_context`, `log_errors`, `panic_hook`, `debugging`.
 //!
@@ -30,7 +33,7 @@ use thiserror::Error;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// An error that knows the functions which polled each other when it arose.
+/// An error that holds the functions that awaited each other when the error arose.
 #[derive(Debug, Error)]
 #[error("the shop is closed")]
 pub struct Closed {

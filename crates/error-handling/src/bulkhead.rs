@@ -1,17 +1,20 @@
-//! Bulkhead: limit the calls to a service and the queue before it, and reject the rest.
+//! Bulkhead: limit the running and waiting calls to a service, and reject further calls.
 //!
-//! The queue of a semaphore has no limit. When one service gets slow, its requests pile
-//! up, and requests for other services wait behind them in a shared semaphore. Give each
-//! service its own bulkhead. If its queue is full, a call is rejected immediately. Queued
-//! calls are served first come, first served.
+//! When one service gets slow, its requests pile up, because the queue of a semaphore has
+//! no limit. If several services share a semaphore, requests for the other services wait
+//! behind them. So give each service its own `Bulkhead`, the struct of this file. If its
+//! queue is full, a call is rejected immediately. Queued calls are served first come,
+//! first served.
 //!
-//! Bounds: `max_concurrent` calls run, `max_queued` wait. Put a `timeout` around calls.
+//! Bounds: At most `max_concurrent` calls run and `max_queued` wait; further calls are
+//! rejected. The time of a call is unbounded: put a `timeout` around each call.
 //!
-//! Trap: A call inside a call of the same bulkhead needs a second permit. If outer calls
-//! hold all permits, the inner call waits forever, or is rejected if the queue is full.
+//! Trap: If a call makes a second call in the same bulkhead, it needs a second permit.
+//! When such outer calls hold all permits, the inner call waits forever, or is rejected
+//! if the queue is full.
 //!
-//! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers around any
-//! service. They have no queue: a call that would wait is rejected.
+//! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers (wrappers)
+//! around any service. Together they have no queue: a call that would wait is rejected.
 //!
 //! See also: `semaphore`, `circuit_breaker`, `timeouts`.
 //!

@@ -1,15 +1,17 @@
-//! Cancel safety: `select!` around `read_exact` loses bytes; two ways to keep them.
+//! Cancel safety: wait for data in `select!` or with a timeout, and lose no bytes.
 //!
-//! `select!` drops the futures of its other arms, and `timeout` drops a late future. The
-//! bytes that a dropped future has read are lost. asyncio's `StreamReader` keeps them.
-//! Keep the future and await it by `&mut`, or keep the bytes in a struct. Not shown: read
-//! in a task that sends each message to a channel.
+//! `select!` runs the arm of the first future that is ready, and drops the futures of its
+//! other arms. `timeout` drops a late future. The bytes that a dropped `read_exact` has
+//! read are lost. asyncio's `StreamReader` keeps them. Two ways avoid the loss: keep the
+//! future and await it by `&mut`, or keep the bytes in a struct. Not shown: read in a
+//! task that sends each message to a channel.
 //!
-//! Trap: `read_exact`, `read_line` and `write_all` are not cancel-safe; `read`,
-//! `read_buf`, `next_line` and `recv` are. Look for "cancel safety" in a method's
-//! documentation.
+//! Trap: If you use `read_exact`, `read_line` or `write_all` in an arm of `select!`,
+//! bytes may be lost: these methods are not cancel-safe. `read`, `read_buf`, `next_line`
+//! and `recv` are. Look for "cancel safety" in a method's documentation.
 //!
-//! In production: `tokio-util`'s `FramedRead` keeps the bytes. It needs a decoder.
+//! In production: `tokio-util`'s `FramedRead` keeps the bytes. It needs a decoder, which
+//! cuts the bytes into messages.
 //!
 //! See also: `futurelock`, `timeouts`, `protocols`.
 //!

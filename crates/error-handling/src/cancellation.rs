@@ -1,15 +1,18 @@
-//! Cancel a task: where it stops, what still runs then, and why nothing can catch it.
+//! Cancel a task: where the task stops, what still runs, and why it cannot refuse.
 //!
-//! Like `cancel`, `abort` stops a task at its current await. Nothing is raised: the
-//! future is dropped, and so are all values that it owns. So no handler can swallow the
-//! cancellation. Only the task's handle shows that the task was cancelled.
+//! Like asyncio's `cancel`, `abort` stops a task at its current await. But nothing is
+//! raised in the task: its future is dropped, and so are all values that the future owns.
+//! So no handler in the task can swallow the cancellation. If you await the task's
+//! handle, you get an error that says that the task was cancelled.
 //!
-//! Trap: `Drop` cannot await, but `finally` can. If the clean-up has to await, do not
-//! abort the task: ask it to stop with a token. `run_until_cancelled` drops only the
-//! work, and the task keeps running.
+//! Trap: If the clean-up has to await, an aborted task cannot do it: only `Drop` runs,
+//! and `Drop` cannot await as `finally` can. Do not abort such a task, but cancel a
+//! `CancellationToken`. In the task, `run_until_cancelled` drops only the work, and the
+//! task continues with its clean-up.
 //!
 //! Trap: If the aborted task awaits a second task, the second task keeps running. asyncio
-//! cancels both. Wrap the second task's handle in `AbortOnDropHandle`.
+//! cancels both. Wrap the second task's handle in `AbortOnDropHandle`, which aborts its
+//! task when it is dropped.
 //!
 //! See also: `cancellation_tree`, `cleanup_on_cancel`, `cancel_safety`.
 //!

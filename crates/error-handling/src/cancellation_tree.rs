@@ -1,12 +1,13 @@
 //! Stop a tree of tasks with a reason: cancellation tokens, parent and child.
 //!
-//! A `CancellationToken` is a flag that its clones share and can wait for. Cancelling it
-//! cancels its children, made by `child_token`, but not its parent. `run_until_cancelled`
-//! drops only the work: the task keeps running and can still await. The first reason is
-//! kept in a `OnceLock`. In asyncio, the `msg` of `Task.cancel` does not reach the tasks
-//! of a `TaskGroup`.
+//! A `CancellationToken` is a flag that its clones share and that tasks can wait for.
+//! Cancelling a token cancels its children, made by `child_token`, but not its parent.
+//! `Stop`, a struct of this file, is a token with a reason: the first reason is kept.
+//! `run_until_cancelled` drops only the work: the task keeps running and can still await.
+//! In asyncio, the `msg` of `Task.cancel` does not reach the tasks of a `TaskGroup`.
 //!
-//! Trap: A `clone` is not a child but the same token. Cancelling it stops everything.
+//! Trap: If you pass on a `clone` instead of a child, it is the same token: cancelling it
+//! stops everything.
 //!
 //! In production: `tokio-graceful-shutdown` runs the tasks of such a tree as subsystems.
 //! It stops all of them on Ctrl-C or when one fails, with a time limit.

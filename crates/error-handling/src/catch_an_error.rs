@@ -1,12 +1,12 @@
 //! Catch an error: `try`, `except` and `finally` as one `match`.
 //!
-//! An async function that may fail returns a `Result`. `match` on it takes the place of
-//! `try`: the arm `Err` is `except`. The line after the `match` is `finally`, as long as
-//! no arm contains `return` or `?`.
+//! An async function that may fail returns a `Result`. A `match` on the `Result` takes
+//! the place of `try`: the arm `Err` is `except`. The line after the `match` is
+//! `finally`, as long as no arm contains `return` or `?`.
 //!
 //! A `match` catches no panic. A panic is a bug in the program, such as an index out of
 //! range or an `unwrap` of an error. For several kinds of errors, a default value, and a
-//! clean-up that a `?` does not skip, see `try_except`.
+//! clean-up that a `?` does not skip, see the example `try_except`.
 //!
 //! See also: `try_except`, `propagate_with_question_mark`, `panic_in_a_task`.
 //!

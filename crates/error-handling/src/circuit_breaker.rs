@@ -1,19 +1,21 @@
 //! Circuit breaker: stop calling a service that fails, and probe it later.
 //!
-//! While the circuit is closed, calls pass. After some consecutive failures, it opens and
-//! rejects calls immediately. After `open_duration`, it is half-open: one call, the
-//! probe, passes. Its outcome closes the circuit or opens it again.
+//! While the circuit is closed, calls pass. After some consecutive failures, the circuit
+//! opens and rejects calls immediately. After `open_duration`, it is half-open: one call,
+//! the probe, passes. If the probe succeeds, the circuit closes; if it fails, the circuit
+//! opens again.
 //!
-//! Bounds: Unbounded: Nothing limits the calls while the circuit is closed. See
-//! `bulkhead`.
+//! Bounds: Unbounded: Nothing limits the calls while the circuit is closed. See the
+//! example `bulkhead`.
 //!
-//! Trap: A `timeout` around the breaker cancels the call, and a cancelled call does not
-//! count. So a service that hangs never opens the circuit. Put the `timeout` into the
-//! call.
+//! Trap: If you put a `timeout` around the breaker, it cancels the call, and a cancelled
+//! call does not count. So a service that hangs never opens the circuit. Put the
+//! `timeout` into the call.
 //!
-//! In production: `failsafe` can also open at a rate of failures, and lengthen each open
-//! period. But while half-open it lets all calls pass. Its last release was in 2024. The
-//! circuit of this page closes after one success; for more, count them in the closure.
+//! In production: `failsafe` can also open the circuit at a rate of failures, and
+//! lengthen each open period. But while half-open, it lets all calls pass. Its last
+//! release was in 2024. The circuit of this page closes after one success; if you need
+//! more, count them in the closure.
 //!
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!
@@ -100,8 +102,9 @@ impl<E> CircuitBreaker<E> {
         }
     }
 
-    /// Calls the closure when the circuit opens or closes, for logs and metrics. The call
-    /// that changes the state runs it. When the circuit becomes half-open, nothing runs.
+    /// Sets a closure to call when the circuit opens or closes, for logs and metrics. The
+    /// call that changes the state runs it. When the circuit becomes half-open, nothing
+    /// runs.
     pub fn on_change(mut self, report: impl Fn(State) + Send + Sync + 'static) -> Self {
         self.on_change = Box::new(report);
         self

@@ -1,13 +1,15 @@
 //! Collect all errors, not only the first: validate a form or a list and report them all.
 //!
-//! All checks run concurrently, and the results are examined afterwards: a `match` for
-//! fields of different types, `all_or_errors` for a list. The errors are a `Vec` in the
-//! order of the fields. Python raises an `ExceptionGroup` instead.
+//! All checks run concurrently, and the results are examined afterwards: in a `match` for
+//! fields of different types, by `all_or_errors` below for a list. The errors are a `Vec`
+//! in the order of the fields. Python raises an `ExceptionGroup` instead.
 //!
-//! Trap: `?`, like `raise`, returns the first error: a user with three mistakes needs
-//! three attempts. `collect` into a `Result<Vec<_>, _>` also keeps only the first error.
+//! Trap: If you use `?`, which is like `raise`, you get only the first error: a user with
+//! three mistakes needs three attempts. `collect` into a `Result<Vec<_>, _>` also keeps
+//! only the first error.
 //!
-//! In production: `garde` derives the checks of single fields from attributes.
+//! In production: `garde` derives the checks of single fields from attributes of the
+//! struct.
 //!
 //! See also: `task_group_errors`, `partial_success`, `gather_errors`.
 //!

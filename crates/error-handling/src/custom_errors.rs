@@ -5,8 +5,8 @@
 //! (`Display`) and the cause (`source`, Python's `__cause__`). With `#[from]` it also
 //! implements the conversion for `?`.
 //!
-//! Trap: `{}` prints only the error's own message. Print the causes in a loop over
-//! `source`.
+//! Trap: If you print an error by `{}`, you see only its own message. Print the causes in
+//! a loop over `source`.
 //!
 //! Trap: If a message includes the cause, a loop over the causes prints the cause twice.
 //! Put the cause into the message or into `source`, not into both.

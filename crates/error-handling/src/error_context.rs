@@ -1,15 +1,17 @@
 //! Add context to errors with anyhow: what was being done when it failed, at each level.
 //!
-//! `.context("...")` adds a line before the error; `add_note` adds a line after it. The
-//! caller can still get the original error, with `downcast_ref`.
+//! `.context("...")` adds a line before the error; Python's `add_note` adds a line after
+//! it. The caller can still get the original error, with `downcast_ref`.
 //!
-//! Trap: `{}` prints only the outermost line. `{:#}` prints all lines in one, for a log.
-//! `{:?}` prints each on its own line, as for an error that `main` returns. A backtrace
-//! follows only with `RUST_BACKTRACE=1`.
+//! Trap: If you print an error by `{}`, you see only the outermost line. `{:#}` prints
+//! all lines in one, for a log. `{:?}` prints each on its own line, as for an error that
+//! `main` returns. A backtrace follows only with `RUST_BACKTRACE=1`.
 //!
-//! Trap: A `String` as error has no `context` ("its trait bounds were not satisfied").
+//! Trap: If your error is a `String`, it has no `context` ("its trait bounds were not
+//! satisfied").
 //!
-//! In production: Libraries define types, so that callers can distinguish their errors.
+//! In production: Libraries define their own error types instead, so that callers can
+//! distinguish the errors.
 //!
 //! See also: `backtraces`, `custom_errors`.
 //!

@@ -7,8 +7,8 @@
 //! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, then `code` or
 //! `error` for `exit`.
 //!
-//! Trap: `std::process::exit` is like `os._exit`, not like `sys.exit`. It drops nothing,
-//! neither in `main` nor in a task.
+//! Trap: If you call `std::process::exit`, nothing is dropped, neither in `main` nor in a
+//! task. It is like `os._exit`, not like `sys.exit`.
 //!
 //! See also: `async_main_with_args`, `error_context`.
 //!

@@ -1,15 +1,17 @@
-//! A deadlock with one lock, futurelock: `select!` stops polling the lock's next holder.
+//! Futurelock: a deadlock with one lock, if `select!` keeps a future without polling it.
 //!
-//! A future that `select!` awaits by `&mut` is not polled after another arm has won. If
-//! this future waits for a lock, the lock is still handed to it, and never released. The
-//! next `lock().await` waits forever, without an error. In asyncio the future would be a
-//! task, which keeps running. The name is from Oxide's RFD 609.
+//! A future that `select!` awaits by `&mut` is kept after another arm has won, but nobody
+//! polls the future (lets it run) any more. If it waits for a lock, it gets the lock in
+//! its turn, and cannot release the lock. The next `lock().await` waits forever, without
+//! an error. In asyncio the future would be a task, which keeps running. The name is from
+//! Oxide's RFD 609.
 //!
 //! To avoid this, spawn the future, keep awaiting it with `join!`, or drop it first.
 //! Without `&mut`, `select!` drops it.
 //!
-//! Trap: A `Semaphore`, a full channel, and the body of a loop over `buffer_unordered`
-//! can deadlock in the same way.
+//! Trap: If the kept future waits for a permit of a `Semaphore` or for a place in a full
+//! channel, the program can hang in the same way. So can the body of a loop over
+//! `buffer_unordered`.
 //!
 //! See also: `cancel_safety`.
 //!

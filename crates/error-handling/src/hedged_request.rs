@@ -1,17 +1,19 @@
 //! Hedged requests: send a second request when the answer is late, take the first answer.
 //!
-//! The second attempt starts after a delay, or immediately when the first fails. The
-//! loser is dropped before the function returns. Both attempts are futures of one task,
-//! so they may borrow and need not be `Send`. In asyncio they are two tasks.
+//! The second attempt starts after a delay, or immediately when the first attempt fails.
+//! The loser is dropped before the function returns. Both attempts are futures of one
+//! task, so they may borrow and need not be `Send`. In asyncio they are two tasks.
 //!
-//! Bounds: Two attempts. Unbounded: Their time. Put a `timeout` around the call.
+//! Bounds: At most two attempts run. Unbounded: Their time. Put a `timeout` around the
+//! call.
 //!
-//! Trap: The server still handles the dropped request. Hedge only idempotent requests,
-//! and note that hedging adds load to a slow service.
+//! Trap: If the second request wins, the server still handles the first, and the other
+//! way round. So hedge only idempotent requests, and note that hedging adds load to a
+//! slow service.
 //!
-//! Trap: A closure that is called twice may not move a variable into its future, "cannot
-//! move out of `order`, a captured variable in an `FnMut` closure". Clone the variable
-//! for each attempt.
+//! Trap: If the closure moves a variable into its future, it cannot be called twice:
+//! "cannot move out of `order`, a captured variable in an `FnMut` closure". Clone the
+//! variable for each attempt.
 //!
 //! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
 //! Its policy can refuse a second request, to hedge at most a share of the requests.

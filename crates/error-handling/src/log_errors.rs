@@ -1,14 +1,16 @@
 //! Log errors with tracing: once, where they are handled, with the id of the request.
 //!
 //! A function that returns an error adds context and does not log it. The function that
-//! handles the error logs it. Libraries only emit events; `main` installs the subscriber
-//! that writes them. A span holds the request's id: `instrument` runs a future in a span.
+//! handles the error logs it. Libraries only emit events (entries for a log); `main`
+//! installs the subscriber that writes them. A span is a stretch of work with fields,
+//! here the request's id, which appear on all its events. `instrument` runs a future in a
+//! span.
 //!
-//! Trap: A spawned task has no span, so its errors do not show the request. Spawn the
-//! task with `in_current_span`.
+//! Trap: If you spawn a task, it has no span, so its errors do not show the request.
+//! Spawn the task with `in_current_span`.
 //!
-//! Trap: A task may not hold an entered span over an await, "future cannot be sent
-//! between threads safely". Use `instrument`.
+//! Trap: If a task holds an entered span over an await, the compiler reports "future
+//! cannot be sent between threads safely". Use `instrument`.
 //!
 //! In production: `tracing-subscriber` can also write JSON and filter by module.
 //!

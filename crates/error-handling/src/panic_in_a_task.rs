@@ -7,9 +7,10 @@
 //! Bounds: `supervise` restarts the task at most `restarts` times in all.
 //!
 //! Trap: If nobody awaits the task, the program continues without its worker. Only a
-//! message on standard error reports the panic. It is the same in Python.
+//! message on standard error reports the panic. Python has the same trap.
 //!
-//! Trap: A std `Mutex` that the task had locked is poisoned, a Tokio `Mutex` is not.
+//! Trap: If the task had locked a std `Mutex`, it is poisoned: later calls of `lock`
+//! return an error. A Tokio `Mutex` is not, so the next task may see half-changed data.
 //!
 //! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!

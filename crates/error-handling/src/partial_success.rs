@@ -1,15 +1,16 @@
 //! Partial success: keep what succeeded, and list what failed with its input and error.
 //!
 //! `gather(return_exceptions=True)` returns a list that mixes results and errors.
-//! `try_each` separates them, and keeps each with its input, in the order of the inputs.
-//! So you can retry the failed inputs. `at_least` fails if there are too few successes.
+//! `try_each` below separates results from errors, and keeps each with its input, in the
+//! order of the inputs. So you can retry the failed inputs. `at_least` fails if there are
+//! too few successes.
 //!
-//! Bounds: Unbounded: All calls run at the same time. See `map_with_limit`.
+//! Bounds: Unbounded: All calls run at the same time. See the example `map_with_limit`.
 //!
-//! Trap: `flatten()` over results drops each error silently.
+//! Trap: If you call `flatten()` on results, each error is dropped silently.
 //!
-//! Trap: A timeout around all calls also loses the successes. Put a timeout into each
-//! call.
+//! Trap: If you put a timeout around all calls, it also loses the successes. Put a
+//! timeout into each call.
 //!
 //! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!

@@ -2,13 +2,13 @@
 //!
 //! `?` returns the error to the caller and converts it by `From` ("`?` couldn't convert
 //! the error" if there is none). `Box<dyn Error + Send + Sync>` takes any error, and any
-//! text. After a task's handle write `??`: one for a panic, one for the task's error.
+//! text. After a task's handle write `??`: one `?` for a panic, one for the task's error.
 //!
-//! Trap: `From` sees only the error's type. If two numbers are parsed, the error does not
-//! show which number was wrong. To name the number, use `map_err`.
+//! Trap: If two numbers are parsed, the error does not show which number was wrong,
+//! because `From` sees only the error's type. To name the number, use `map_err`.
 //!
-//! Trap: `?` refuses an `Option` in a function that returns a `Result` ("can only be used
-//! on `Result`s, not `Option`s"). Use `ok_or`.
+//! Trap: If you write `?` after an `Option` in a function that returns a `Result`, the
+//! compiler reports that `?` "can only be used on `Result`s, not `Option`s". Use `ok_or`.
 //!
 //! In production: `anyhow` can add a text at each level and print a backtrace.
 //!

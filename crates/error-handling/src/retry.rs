@@ -1,17 +1,19 @@
 //! Retry a failed call with exponential backoff and jitter, as `tenacity` does in Python.
 //!
-//! A future runs only once, so every attempt needs a new one: `retry` takes a closure
-//! that creates it. The caller decides which errors to retry, and how often. Jitter
-//! spreads out clients that failed at the same moment.
+//! A future runs only once, so every attempt needs a new future: `retry` takes a closure
+//! that creates it. The caller decides which errors to retry, and how often. Jitter (a
+//! random part of the delay) spreads out clients that failed at the same moment.
 //!
-//! Bounds: `max_attempts` attempts, and no new one after `max_elapsed`. An attempt that
-//! hangs is not cut off: put a `timeout` into the closure, as `main` does.
+//! Bounds: At most `max_attempts` attempts are made, and no new one after `max_elapsed`.
+//! An attempt that hangs is not cut off: put a `timeout` into the closure, as `main`
+//! does.
 //!
-//! Trap: An attempt that timed out may have succeeded on the server, so a retry may place
-//! an order twice. Retry only what is idempotent, for example with an idempotency key.
+//! Trap: If an attempt times out, it may have succeeded on the server, so a retry may
+//! place an order twice. Retry only what is idempotent, for example with an idempotency
+//! key.
 //!
 //! In production: `backon` also retries blocking code. Its jitter lengthens a delay, up
-//! to twice; here jitter shortens the delay. `with_total_delay()` adds up the delays,
+//! to twice; here jitter shortens the delay. Its `with_total_delay()` adds up the delays,
 //! without the time of the attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.

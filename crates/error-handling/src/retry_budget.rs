@@ -1,15 +1,15 @@
 //! Retry budget: retries are at most a share of the calls, even during an outage.
 //!
 //! Three attempts per call triple the load of a server just when it is overloaded. With a
-//! budget, each call earns a part of a retry, and each retry costs a whole one. Single
-//! failures are still retried; in an outage, calls fail at the first error. Share one
-//! budget among all calls to a service.
+//! budget, each call earns a part of a retry, and each retry costs a whole one. So single
+//! failures are still retried. In an outage, the budget is soon spent, and calls fail at
+//! the first error. Share one budget among all calls to a service.
 //!
-//! Bounds: `burst` retries, and `percent` more for every 100 calls. An attempt that hangs
-//! is not cut off: put a `timeout` into it.
+//! Bounds: A budget allows `burst` retries, and `percent` more for every 100 calls. An
+//! attempt that hangs is not cut off: put a `timeout` into it.
 //!
-//! Trap: Retries in several layers multiply. If a client and its server's own client
-//! make three attempts each, nine requests arrive. Retry in one layer.
+//! Trap: If several layers retry, their attempts multiply. If a client and its server's
+//! own client make three attempts each, nine requests arrive. Retry in one layer.
 //!
 //! In production: `tower`'s `TpsBudget` forgets calls after a time, and also allows a
 //! fixed number of retries per second.
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// What a retry costs. A call earns as many as the budget has percent.
+/// The price of a retry. Each call earns `percent`, so 100 calls earn `percent` retries.
 const COST: u64 = 100;
 
 /// Allows retries as a share of all calls.
@@ -53,7 +53,7 @@ impl RetryBudget {
         let _ = self.balance.fetch_update(relaxed, relaxed, earn);
     }
 
-    /// Takes one retry. Returns whether there was one.
+    /// Takes one retry from the budget. Returns whether one was left.
     pub fn withdraw(&self) -> bool {
         let spend = |balance: u64| balance.checked_sub(COST);
         let relaxed = Ordering::Relaxed;
@@ -63,7 +63,7 @@ impl RetryBudget {
     /// Calls until an attempt succeeds, there have been `max_attempts`, or the budget is
     /// spent. The backoff doubles after each retry.
     ///
-    /// Dropping the future drops the running attempt. What it has spent stays spent.
+    /// Dropping the future drops the running attempt. Retries that were spent stay spent.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Shield work from cancellation: the caller is cancelled, and the work keeps running.
 //!
 //! Spawn the work and await its handle: that is `asyncio.shield`. A cancelled caller only
-//! stops waiting. A `TaskTracker` knows all such tasks, and the program waits for them
-//! before it ends. Do not abort the work when the caller is cancelled: then the shield
-//! protects nothing.
+//! stops waiting. A `TaskTracker` knows all such tasks, so that the program can wait for
+//! them before it ends. Do not abort the work when the caller is cancelled: then the
+//! shield protects nothing.
 //!
 //! See also: `shield_and_clean_up` (adds a time limit for the end), `cleanup_on_cancel`,
 //! `cancellation`.

@@ -2,11 +2,12 @@
 //!
 //! A timeout can stop a call only at an await. Blocking code has no await, so `timeout`
 //! notices too late, and returns the result. Split the work and check a flag between the
-//! parts. A guard sets the flag when the caller is dropped, for example by a timeout.
+//! parts. A guard (a value with a `Drop`) sets the flag when the caller is dropped, for
+//! example by a timeout.
 //!
-//! Trap: With `spawn_blocking` (`asyncio.to_thread`) the wait ends in time, but the
-//! thread keeps working, even after an `abort`. The runtime cannot shut down until the
-//! thread has finished.
+//! Trap: If you put a `timeout` around `spawn_blocking` (`asyncio.to_thread`), the wait
+//! ends in time, but the thread keeps working, even after an `abort`. The runtime cannot
+//! shut down until the thread has finished.
 //!
 //! In production: If a long call cannot be split, run it in a separate process
 //! (`tokio::process`). A process can be killed.

@@ -1,15 +1,15 @@
 //! Measure how long an async call takes: a timing decorator, elapsed time, a stopwatch.
 //!
-//! Instead of decorating a coroutine function, pass its future to a function. Like
-//! `finally`, `Drop` runs even when a timeout or an abort drops the future. The report
-//! shows that the call was stopped. `tokio::time::Instant` follows the paused clock of a
-//! test; std's `Instant` does not.
+//! Instead of decorating a coroutine function, pass its future to a function, here
+//! `timed`. Like `finally`, `Drop` runs even when a timeout or an abort drops the future.
+//! Then the report shows that the call was stopped. `tokio::time::Instant` follows the
+//! paused clock of a test; std's `Instant` does not.
 //!
-//! Trap: Calling an async function only creates a future. Put the await between the two
-//! readings of the clock.
+//! Trap: If you read the clock before and after a call without an await, you measure
+//! nothing: the call only creates a future. Put the await between the two readings.
 //!
-//! Trap: Inside a retry, `timed` measures each attempt. Around a retry, it measures all
-//! attempts and backoffs together.
+//! Trap: If you retry, look where `timed` is. Inside the retry, it measures each attempt.
+//! Around the retry, it measures all attempts and backoffs together.
 //!
 //! In production: `tokio-metrics` measures separately how long a task worked and how long
 //! it waited.

@@ -2,12 +2,14 @@
 //!
 //! Here one kind of error is caught, and the other kinds go to the caller. The arm for
 //! `Ok` is `else`. For `finally`, put the body into an async block and the clean-up after
-//! the block: `?` and `return` leave only the block. `catch_an_error` is the plain form.
+//! the block: `?` and `return` leave only the block. The example `catch_an_error` is the
+//! plain form.
 //!
-//! Trap: A `?` outside the async block leaves the function before the clean-up.
+//! Trap: If you write `?` outside the async block, it leaves the function before the
+//! clean-up.
 //!
-//! Trap: A match that lacks one kind of error is refused, "non-exhaustive patterns".
-//! Handle the kinds that you expect, and return the rest.
+//! Trap: If a `match` lacks one kind of error, the compiler reports "non-exhaustive
+//! patterns". Handle the kinds that you expect, and return the rest.
 //!
 //! See also: `catch_an_error`, `propagate_with_question_mark`, `drop_guard`,
 //! `cleanup_on_cancel`.
