@@ -1,9 +1,10 @@
 //! An async constructor: an async function `connect`, as `__init__` cannot await.
 //!
-//! In Rust, a constructor is an ordinary function that returns `Self`, so the constructor
-//! may be async and may fail: `Client::connect("example.com").await?`. In Python,
-//! `connect` is a class method, and a caller can still write `Client(host)` and forget to
-//! connect. In Rust the fields are private, so every `Client` is connected.
+//! In Rust, a constructor is an ordinary function that returns `Self`. So the constructor
+//! of `Client`, the struct of this file, may be async and may fail:
+//! `Client::connect("example.com").await?`. In Python, `connect` is a class method, and a
+//! caller can still write `Client(host)` and forget to connect. In Rust the fields are
+//! private, so every `Client` is connected.
 //!
 //! Rust has no async property either. If a value has to be waited for, write an async
 //! method, such as `version`. A getter that does not wait is a plain method, such as

@@ -4,7 +4,7 @@
 //! If spawned tasks call a trait's method, declare the method as `-> impl Future<Output =
 //! T> + Send`. Otherwise the compiler reports "future cannot be sent between threads
 //! safely". The implementations still write `async fn`. Rust has async closures; Python
-//! has none. For plain functions, see `async_fn`.
+//! has none. For plain functions, see the example `async_fn`.
 //!
 //! Trap: If you write a plain closure that returns an async block, the block cannot
 //! borrow the closure's argument: "lifetime may not live long enough". Write an async
@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-/// A source of data, for tasks too: its futures are `Send`.
+/// A source of data. Tasks may use it, too, because its futures are `Send`.
 pub trait Fetch {
     fn fetch(&mut self) -> impl Future<Output = String> + Send;
 }

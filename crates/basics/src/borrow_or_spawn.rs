@@ -7,8 +7,8 @@
 //! with `&self` is refused: "borrowed data escapes outside of method".
 //!
 //! Trap: If your function is busy with an answer, the futures that borrow from it stand
-//! still, because they run only while the function awaits them. Here it is busy from 100
-//! ms to 600 ms: an answer due at 200 ms arrives at 600 ms.
+//! still, because they run only while the function awaits them. Here the function is busy
+//! from 100 ms to 600 ms: an answer due at 200 ms arrives at 600 ms.
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!
@@ -36,8 +36,8 @@ impl Client {
         format!("{}: page {page}", self.host)
     }
 
-    /// Prints the answers as they come. It borrows the client and the names, and so must
-    /// await the answers itself.
+    /// Prints the answers as they come. The futures borrow the client and the names, so
+    /// this method must await the answers itself.
     pub async fn show_all(&self, pages: &[(String, Duration)]) {
         let mut answers = FuturesUnordered::new();
         for (page, delay) in pages {

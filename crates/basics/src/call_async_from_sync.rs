@@ -1,13 +1,13 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
-//! A plain function cannot await. It calls `block_on`, as Python calls `asyncio.run`. If
-//! async code needs such a function, it calls the function through `spawn_blocking`,
-//! where blocking is allowed. A plain function deep under async code, which cannot await
-//! `spawn_blocking`, calls `block_on` in `block_in_place`, on a multi-thread runtime
-//! only. Your own thread reaches a runtime through a `Handle`, a reference that you
-//! clone. If you forget `block_on`, the compiler reports "expected `u32`, found future".
-//! In Python, do not use `get_event_loop` in a plain function: without a running loop, it
-//! is deprecated, and an error from 3.14 on.
+//! A plain function cannot await. It builds a runtime (Tokio's event loop) and calls
+//! `block_on`, as Python calls `asyncio.run`. If async code needs such a function, it
+//! calls the function through `spawn_blocking`, where blocking is allowed. A plain
+//! function deep under async code, which cannot await `spawn_blocking`, calls `block_on`
+//! in `block_in_place`, on a multi-thread runtime only. Your own thread reaches a runtime
+//! through a `Handle`, a reference that you clone. If you forget `block_on`, the compiler
+//! reports "expected `u32`, found future". In Python, do not use `get_event_loop` in a
+//! plain function: without a running loop, it is deprecated, and an error from 3.14 on.
 //!
 //! Trap: If you call `block_on` on a thread that runs async code, it panics, "Cannot
 //! start a runtime from within a runtime". `asyncio.run` refuses this as well. `block_on`

@@ -16,7 +16,7 @@ fn callback(name: &str) {
     println!("Callback {name} executed");
 }
 
-/// Calls back after the delay. Spawn it, or its caller waits as well.
+/// Calls back after the delay. Spawn this future: a caller that awaits it waits as well.
 pub async fn call_later(delay: Duration, name: &str) {
     sleep(delay).await;
     callback(name);

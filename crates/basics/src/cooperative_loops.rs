@@ -1,10 +1,11 @@
-//! Long loops: one that never awaits starves its neighbours and ignores its timeout.
+//! Long loops: let other code run in between, and let a timeout end the loop.
 //!
-//! A task cannot be interrupted between two awaits. Until the loop awaits something that
-//! is not ready, other futures in the same task do not run. Call `yield_now().await`, in
-//! asyncio `sleep(0)`, after each portion of the work.
-//! `tokio::task::consume_budget().await` costs less: it yields only once in many
-//! portions. Tokio's channels and sockets yield now and then by themselves.
+//! A loop that never awaits starves the other futures of its task, because a task cannot
+//! be interrupted between two awaits. Those futures run only when the loop awaits
+//! something that is not ready. So call `yield_now().await`, in asyncio `sleep(0)`, after
+//! each portion of the work. `tokio::task::consume_budget().await` costs less: it yields
+//! only once in many portions. Tokio's channels and sockets yield now and then by
+//! themselves.
 //!
 //! Trap: If you put a `timeout` around a loop without an await, the loop runs to its end,
 //! because a `timeout` can end a future only at an await. Here the loop returns its

@@ -12,7 +12,8 @@
 //!
 //! Trap: If you put a `timeout` around a handle, it stops only the waiting: the task
 //! keeps running. Put the `timeout` around an `AbortOnDropHandle`. A call in
-//! `spawn_blocking` runs on in any case: it has no await where an abort could stop it.
+//! `spawn_blocking` keeps running in any case: it has no await where an abort could stop
+//! it.
 //!
 //! See also: `drop_a_join_set`, `background_tasks`, `cancellation`, `task_in_a_struct`.
 //!

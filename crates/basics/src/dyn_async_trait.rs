@@ -10,8 +10,9 @@
 //! return `BoxFuture<'_, String>`, the future cannot use the argument `page`: "lifetime
 //! may not live long enough". Name the lifetime, as `'a` here.
 //!
-//! Trap: If you do not write the type of the list, it is that of the first element, and
-//! the compiler reports "expected `Cache`, found `Server`". Write `Vec<Box<dyn Fetch>>`.
+//! Trap: If you do not write the type of the list, the list takes the type of its first
+//! element, and the compiler reports "expected `Cache`, found `Server`". Write
+//! `Vec<Box<dyn Fetch>>`.
 //!
 //! See also: `handlers_with_state`, `async_functions` (without `dyn`), `boxed_futures`,
 //! `async_api_design`.

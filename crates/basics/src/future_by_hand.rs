@@ -17,7 +17,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-/// Is pending for `left` polls, then ready.
+/// A future that is pending for `left` polls, and then ready.
 pub struct Countdown {
     pub left: u32,
 }

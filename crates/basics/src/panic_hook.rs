@@ -1,13 +1,13 @@
 //! A panic hook: report panics and errors of detached tasks, whose results nobody awaits.
 //!
 //! The hook is a function that runs for every panic, inside the task that panics. So the
-//! hook can read task locals, here the name of the task. The hook cannot await: it sends
-//! a report to a task that can. Call the default hook too: it writes the message, the
-//! file and the line. asyncio's counterpart is called for a failed task that nobody
-//! awaited, and only when that task is deleted.
+//! hook can read task locals (as `contextvars`), here the name of the task. The hook
+//! cannot await: it sends a report to a task that can. Call the default hook too: it
+//! writes the message, the file and the line. asyncio's counterpart is called for a
+//! failed task that nobody awaited, and only when that task is deleted.
 //!
-//! Bounds: 100 reports of panics and errors wait in the channel. Further reports are
-//! dropped.
+//! Bounds: At most 100 reports of panics and errors wait in the channel. Further reports
+//! are dropped.
 //!
 //! Trap: If a detached task returns an `Err`, nobody hears of it: the hook sees panics
 //! only. Spawn such a task with a function that reports the error, such as `detach`
@@ -46,9 +46,10 @@ pub struct Report {
     pub place: String,
 }
 
-/// Makes each panic of the program a report, after the hook that was set before has run.
-/// Call it once, at the start: a second call reports each panic twice. The hook does not
-/// keep the channel open: drop the senders, and `recv` returns the last reports, then
+/// Sends a report of each panic of the program, after the previous hook has run.
+///
+/// Call this once, at the start: a second call reports each panic twice. The hook does
+/// not keep the channel open: drop the senders, and `recv` returns the last reports, then
 /// `None`.
 pub fn report_panics(reports: &Sender<Report>) {
     let (reports, previous) = (reports.downgrade(), take_hook());
@@ -68,7 +69,8 @@ pub fn report_panics(reports: &Sender<Report>) {
     }));
 }
 
-/// Spawns a task that nobody awaits, and reports its error. Its panics have its name.
+/// Spawns a task that nobody awaits, and reports its error. Reports of its panics name
+/// the task.
 ///
 /// # Panics
 ///

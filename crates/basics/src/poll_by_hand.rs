@@ -1,9 +1,9 @@
 //! Poll by hand: an event loop with timers in 50 lines, to see what a runtime does.
 //!
-//! A future does nothing until it is polled. Before a future returns `Pending`, it gives
-//! its waker (the value that wakes its task) to an event source, here to the list of
-//! timers. The loop polls a task when its waker was called, and otherwise sleeps until
-//! the first timer is due.
+//! A future does nothing until it is polled (asked whether it is ready). Before a future
+//! answers `Pending`, it gives its waker (the value that wakes its task) to an event
+//! source, here to the list of timers. The loop polls a task when its waker was called,
+//! and otherwise sleeps until the first timer is due.
 //!
 //! asyncio's loop does the same: it calls `send` of a coroutine where this loop calls
 //! `poll`. Tokio adds sockets, threads, fairness and cancellation. To poll a future only
@@ -30,7 +30,7 @@ thread_local! {
     static TIMERS: RefCell<BTreeMap<(Instant, u64), Waker>> = RefCell::default();
 }
 
-/// Is ready from a moment on.
+/// A future that is ready from a moment on.
 pub struct Sleep {
     due: Instant,
     id: u64,

@@ -1,9 +1,10 @@
 //! Match replies to requests by number, for many requests over one connection.
 //!
-//! `Calls`, a struct of this file, gives out the numbers and keeps a `oneshot` sender for
-//! each request. The task that reads replies calls `Calls::reply`. When the connection
-//! ends, `fail_all` ends all waiting calls with an error. A caller that gives up drops
-//! its `Call` (the future of the reply), which removes the entry.
+//! `Calls`, a struct of this file, gives each request a number and keeps the sender of a
+//! `oneshot` (a channel for one value) under that number. The task that reads replies
+//! calls `Calls::reply`. When the connection ends, `fail_all` ends all waiting calls with
+//! an error. A caller that gives up drops its `Call` (the future of the reply), which
+//! removes the entry.
 //!
 //! Bounds: Unbounded: Each waiting call has an entry. The server may never reply, so put
 //! a `timeout` around each call, as `request` does.
@@ -63,7 +64,7 @@ impl<T> Default for Calls<T> {
 impl<T> Calls<T> {
     /// Registers a call immediately. Returns its number and the future of its reply.
     ///
-    /// Send the request with that number after this.
+    /// After this call, send the request with that number.
     pub fn start(self: &Arc<Self>) -> (u64, Call<T>) {
         let (sender, receiver) = oneshot::channel();
         let mut waiting = self.lock();
@@ -96,7 +97,7 @@ impl<T> Calls<T> {
         }
     }
 
-    /// Ends all calls that wait, and all later ones, with [`Lost`]. Call it when the task
+    /// Ends all waiting calls, and all later ones, with [`Lost`]. Call this when the task
     /// that reads the connection ends, for whatever reason.
     pub fn fail_all(&self) {
         let mut waiting = self.lock();
@@ -107,7 +108,7 @@ impl<T> Calls<T> {
         drop(senders);
     }
 
-    /// Returns how many calls wait.
+    /// Returns the number of waiting calls.
     pub fn pending(&self) -> usize {
         self.lock().senders.len()
     }

@@ -1,11 +1,13 @@
 //! An event loop on its own thread, for a program that is not async.
 //!
-//! A multi-thread runtime with one worker thread is such a loop: it starts, runs tasks,
-//! and stops when it is dropped. `Runtime::spawn` is `run_coroutine_threadsafe`, and
-//! `block_on` waits for the result. A `timeout` inside `block_on` limits that wait.
+//! A multi-thread runtime (Tokio's event loop) with one worker thread is such a loop: it
+//! starts, runs tasks, and stops when it is dropped. `Runtime::spawn` is
+//! `run_coroutine_threadsafe`, and `block_on` waits for the result. A `timeout` inside
+//! `block_on` limits that wait.
 //!
-//! Bounds: Dropping the runtime drops its tasks at their current await. It also waits for
-//! calls in `spawn_blocking`, without a limit. `shutdown_timeout` limits that wait.
+//! Bounds: Dropping the runtime drops its tasks at their current await. The drop also
+//! waits for calls in `spawn_blocking`, without a limit. `shutdown_timeout` limits that
+//! wait.
 //!
 //! Trap: If you call `block_on` or drop the runtime in async code, the program panics.
 //!

@@ -8,7 +8,8 @@
 //!
 //! Trap: If a task keeps a std guard (what `lock` returns) across an await, the compiler
 //! reports "future cannot be sent between threads safely". `drop(guard)` does not help:
-//! give the guard its own block. Nor may an arm of `match x.lock()` await.
+//! give the guard its own block. An arm of `match x.lock()` may not await either, because
+//! the guard lives as long as the `match`.
 //!
 //! Trap: If `main` keeps such a guard across an await, the program compiles, but a second
 //! `lock` deadlocks.

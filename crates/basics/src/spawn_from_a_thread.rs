@@ -1,13 +1,14 @@
 //! Spawn tasks from another thread, wait there for their results, send to async code.
 //!
 //! Async code gets a `Handle` of its runtime (a reference to Tokio's event loop) from
-//! `Handle::current()` and gives the handle to the thread. There `handle.spawn(..)`
-//! starts a task, as `run_coroutine_threadsafe` does. `handle.block_on(task)` waits for
-//! the task, as Python's `result()` does, and returns an error if the task panicked. A
-//! current-thread runtime runs the task only while its own thread awaits in `main` or in
-//! `block_on`. Until then your thread waits, without a limit. To send values to async
-//! code, use a channel: channels work between any threads, without
-//! `call_soon_threadsafe`. A channel returns an error if the other side is dropped.
+//! `Handle::current()` and gives the handle to the thread. In the thread,
+//! `handle.spawn(..)` starts a task, as `run_coroutine_threadsafe` does.
+//! `handle.block_on(task)` waits for the task, as Python's `result()` does, and returns
+//! an error if the task panicked. A current-thread runtime runs the task only while its
+//! own thread awaits in `main` or in `block_on`. Until then your thread waits, without a
+//! limit. To send values to async code, use a channel: channels work between any threads,
+//! without `call_soon_threadsafe`. A channel returns an error if the other side is
+//! dropped.
 //!
 //! Trap: If you call `send` in a plain thread, which cannot await it, nothing is sent:
 //! "unused implementer of `Future`". Use `blocking_send`. In a task, `blocking_send`
@@ -38,8 +39,8 @@ async fn look_up(id: u32) -> Result<String, String> {
     }
 }
 
-/// Runs async code on the runtime, and blocks its thread until the answer has come. The
-/// runtime must run on another thread: one of several threads always does.
+/// Runs async code on the runtime, and blocks the calling thread until the answer has
+/// come. The runtime must run on another thread: a multi-thread runtime always does.
 pub fn look_up_from_thread(handle: &Handle, id: u32) -> Result<String, Failure> {
     Ok(handle.block_on(handle.spawn(look_up(id)))??)
 }

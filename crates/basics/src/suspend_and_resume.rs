@@ -5,7 +5,7 @@
 //! result has arrived, the function continues from there, as in asyncio.
 //!
 //! Trap: If you await something that never waits, nothing is suspended. In the last part
-//! of `main`, loop A runs to its end before loop B starts, although A awaits in each
+//! of `main`, loop A runs to its end before loop B starts, although loop A awaits in each
 //! turn. To let others run, call `yield_now`.
 //!
 //! See also: `yield_now`, `cooperative_loops`, `interleaving`.

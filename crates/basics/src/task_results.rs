@@ -1,19 +1,19 @@
 //! Get a task's result: a value, an error, a panic, or a cancellation.
 //!
-//! If a function can fail, awaiting its task gives a `Result` around the function's own
-//! `Result`. `Ok(Err(error))` is an error that the function returned. `Err(join_error)`
-//! means that the task panicked or was aborted. Python raises in all three cases. A panic
-//! is for bugs, such as a failed `assert!` or `expect`. A panic ends its task, not the
-//! program. `??` passes on both kinds of error. For a function that cannot fail, see
-//! `create_task`.
+//! Await a task's handle to get its result. If the function can fail, you get a `Result`
+//! around the function's own `Result`. `Ok(Err(error))` is an error that the function
+//! returned. `Err(join_error)` means that the task panicked or was aborted. Python raises
+//! in all three cases. A panic is for bugs, such as a failed `assert!` or `expect`. A
+//! panic ends its task, not the program. `??` passes on both kinds of error. For a
+//! function that cannot fail, see the example `create_task`.
 //!
 //! Trap: If a task that nobody awaits returns an `Err`, nothing is printed; Python logs
 //! "Task exception was never retrieved". A panic is printed to standard error
 //! immediately.
 //!
-//! Trap: If you call `now_or_never` on a handle, it may return `None` although
-//! `is_finished` is true, and the result is lost. Await a finished task instead: that
-//! returns immediately.
+//! Trap: If you call `now_or_never` (of the crate `futures`) on a handle, it may return
+//! `None` although `is_finished` is true, and the result is lost. Await a finished task
+//! instead: the await returns immediately.
 //!
 //! See also: `create_task`, `task_state`, `panic_in_a_task`, `done_callbacks`.
 //!

@@ -1,7 +1,7 @@
 //! Look at a task: finished or not, cancelled or not, its id and its name.
 //!
 //! `is_finished` is `done`, and awaiting a finished task returns its result immediately.
-//! `abort` is `cancel`. Either only asks the task to stop, so await the handle to learn
+//! `abort` is `cancel`. An abort only asks the task to stop, so await the handle to learn
 //! whether the task was cancelled. A task has an id, but a name only in builds with
 //! tokio's unstable features. So keep a table of names by id, or use a `JoinMap` of
 //! tokio-util, a set of tasks by your own keys.

@@ -49,8 +49,8 @@ async fn look_up(name: &str, millis: u64) -> String {
 ///
 /// # Panics
 ///
-/// In async code, which must not block, and for a runtime of one thread: it could wait
-/// forever.
+/// In async code, which must not block, and for a current-thread runtime: the wait could
+/// last forever.
 pub fn wait_or_cancel<T>(
     handle: &Handle,
     mut task: JoinHandle<T>,
