@@ -5,8 +5,8 @@
 //! written in the same way, with `&self` as its first parameter.
 //!
 //! Trap: If you forget `.await`, you hold a future and not the returned text. The
-//! compiler reports "no method named `to_uppercase` found for opaque type `impl
-//! Future<Output = String>`".
+//! compiler reports "no method named `to_uppercase` found for opaque type
+//! `impl Future<Output = String>`".
 //!
 //! See also: `hello_async`, `lazy_futures`, `async_functions`, `async_constructor`.
 //!

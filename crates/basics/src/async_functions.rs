@@ -1,10 +1,10 @@
 //! Write async methods, trait methods, closures and blocks.
 //!
 //! A method may be an `async fn`, and so may a method of a trait (Python's `Protocol`).
-//! If spawned tasks call a trait's method, declare the method as `-> impl Future<Output =
-//! T> + Send`. Otherwise the compiler reports "future cannot be sent between threads
-//! safely". The implementations still write `async fn`. Rust has async closures; Python
-//! has none. For plain functions, see the example `async_fn`.
+//! If spawned tasks call a trait's method, declare the method as
+//! `-> impl Future<Output = T> + Send`. Otherwise the compiler reports "future cannot be
+//! sent between threads safely". The implementations still write `async fn`. Rust has
+//! async closures; Python has none. For plain functions, see the example `async_fn`.
 //!
 //! Trap: If you write a plain closure that returns an async block, the block cannot
 //! borrow the closure's argument: "lifetime may not live long enough". Write an async

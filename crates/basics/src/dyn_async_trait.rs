@@ -1,10 +1,10 @@
 //! A list of objects with an async method: a trait object, `dyn`, with a boxed future.
 //!
-//! In Python any objects with an async `fetch` go into one list. In Rust, a `Vec<Box<dyn
-//! Fetch>>` holds different types that implement the trait `Fetch` of this file. But each
-//! async method's future has its own type. So the trait has a plain method that returns a
-//! `BoxFuture`, and each implementation wraps its body in `async move { .. }.boxed()`.
-//! The box costs one allocation per call.
+//! In Python any objects with an async `fetch` go into one list. In Rust, a
+//! `Vec<Box<dyn Fetch>>` holds different types that implement the trait `Fetch` of this
+//! file. But each async method's future has its own type. So the trait has a plain method
+//! that returns a `BoxFuture`, and each implementation wraps its body in
+//! `async move { .. }.boxed()`. The box costs one allocation per call.
 //!
 //! Trap: If you write `async fn` in the trait, it "is not dyn compatible". If you then
 //! return `BoxFuture<'_, String>`, the future cannot use the argument `page`: "lifetime

@@ -3,8 +3,8 @@
 //! The call returns a future, which is like a coroutine object: work that has not begun.
 //! Nothing in the future runs until it is awaited. Python warns at run time, "coroutine
 //! was never awaited". Rust warns when it compiles, "unused implementer of `Future` that
-//! must be used". With `deny`, as here, the warning is an error. If you print a future in
-//! place of its result, the compiler reports that it "doesn't implement
+//! must be used". With `deny(unused_must_use)`, as here, the warning is an error. If you
+//! print a future in place of its result, the compiler reports that it "doesn't implement
 //! `std::fmt::Display`".
 //!
 //! Trap: If you write `let _ = fetch_data();`, the future is dropped and the compiler is

@@ -2,15 +2,15 @@
 //!
 //! A future holds the futures that it awaits, so a future that awaits a future of its own
 //! type would have no finite size. `Box::pin` at the call puts the inner future on the
-//! heap. To run all children concurrently, collect their futures in a `FuturesUnordered`,
-//! or spawn each as a task.
+//! heap. To run all children concurrently, collect their futures in a `FuturesUnordered`
+//! (a set of futures), or spawn each as a task.
 //!
 //! Trap: If you forget `Box::pin`, the compiler reports "recursion in an async fn
 //! requires boxing".
 //!
-//! Trap: If an `async fn` spawns itself, the compiler reports "cannot satisfy `impl
-//! Future<Output = ()>: Send`". Write a plain function that returns `impl Future<Output =
-//! T> + Send`.
+//! Trap: If an `async fn` spawns itself, the compiler reports "cannot satisfy
+//! `impl Future<Output = ()>: Send`". Write a plain function that returns
+//! `impl Future<Output = T> + Send`.
 //!
 //! See also: `boxed_futures`, `first_error_wins`, `gather`.
 //!

@@ -11,8 +11,8 @@
 //! Bounds: At most 100 jobs wait for a thread, then `run` waits. Running jobs are
 //! unbounded: a job whose caller is gone keeps running.
 //!
-//! Trap: If a thread blocks, or most requests need its data, all its jobs are delayed: no
-//! other thread takes them over.
+//! Trap: If a thread blocks, or most requests need its data, all jobs of the thread are
+//! delayed: no other thread takes them over.
 //!
 //! Trap: If you create an `Rc` on one thread and use it on another, the compiler reports
 //! "`Rc<...>` cannot be sent between threads safely". Create the `Rc` on the thread that

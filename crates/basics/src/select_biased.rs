@@ -2,9 +2,10 @@
 //!
 //! `select!` waits for several futures and runs the body of the first that is ready. If
 //! two branches are ready at the same time, chance decides. With `biased;`, `select!`
-//! polls from the top: put the branch for a shutdown first. To disable a branch for one
-//! turn, write `, if condition` after its future. Disable a branch whose future has
-//! finished: to poll that future again would panic.
+//! polls from the top: put the branch for a shutdown first. Write `, if condition` after
+//! the future of a branch: when the condition is false, the branch is disabled for this
+//! turn. Disable a branch whose future has finished: to poll that future again would
+//! panic.
 //!
 //! Trap: If the body of a branch takes long, all other branches wait, even a deadline: no
 //! branch is polled while a body runs. Keep bodies short, or spawn the work.

@@ -2,8 +2,8 @@
 //!
 //! `select!` waits for several futures and runs the body of the first that is ready. Here
 //! each branch waits for a future that borrows one field, such as `self.readings.recv()`.
-//! `select!` drops these futures before it runs a body, so the body may call any `&mut
-//! self` method. Rule: wait on fields, handle with `self`.
+//! `select!` drops these futures before it runs a body, so the body may call any
+//! `&mut self` method. Rule: wait on fields, handle with `self`.
 //!
 //! In Python each source would be a task, and two tasks may be inside the object at the
 //! same time. Here only one body runs at a time.

@@ -4,8 +4,8 @@
 //! across an await must be `Send` (may move to another thread). An `Rc`, which counts
 //! references without a lock, is not `Send`. Use an `Arc`, or drop the `Rc` before the
 //! await, in a block. Tasks of a `LocalSet` stay on one thread, as tasks of asyncio do.
-//! If no task of your program is to leave its thread, write `#[tokio::main(flavor =
-//! "local")]`.
+//! For a program whose tasks all stay on one thread, write
+//! `#[tokio::main(flavor = "local")]`.
 //!
 //! Trap: If a task keeps an `Rc` across an await, the compiler's message points at
 //! `spawn`, not at the cause: "future cannot be sent between threads safely". Look for

@@ -1,10 +1,10 @@
 //! Look at a task: finished or not, cancelled or not, its id and its name.
 //!
-//! `is_finished` is `done`, and awaiting a finished task returns its result immediately.
-//! `abort` is `cancel`. An abort only asks the task to stop, so await the handle to learn
-//! whether the task was cancelled. A task has an id, but a name only in builds with
-//! tokio's unstable features. So keep a table of names by id, or use a `JoinMap` of
-//! tokio-util, a set of tasks by your own keys.
+//! `is_finished` is asyncio's `done`, and awaiting a finished task returns its result
+//! immediately. `abort` is asyncio's `cancel`. An abort only asks the task to stop, so
+//! await the handle to learn whether the task was cancelled. A task has an id, but a name
+//! only in builds with tokio's unstable features. So keep a table of names by id, or use
+//! a `JoinMap` of tokio-util, a set of tasks by your own keys.
 //!
 //! Trap: If you abort a task right after you have spawned it, the task may have begun,
 //! because it may run on another thread. In asyncio a task that is cancelled before its

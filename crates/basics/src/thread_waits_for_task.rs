@@ -1,10 +1,10 @@
 //! A plain thread waits for a task with a time limit, and cancels the task.
 //!
-//! The thread reaches the runtime by a `Handle`. `block_on` with a `timeout` is
-//! `future.result(timeout=..)`. As in Python, the timeout stops only the waiting, so
-//! abort the task as well. Any thread may call `abort`: no `call_soon_threadsafe` is
-//! needed. A thread without a `Handle` waits for the result on a std channel, by
-//! `recv_timeout`.
+//! The thread reaches the runtime by a `Handle` (a reference to Tokio's event loop).
+//! `block_on` with a `timeout` is `future.result(timeout=..)`. As in Python, the timeout
+//! stops only the waiting, so abort the task as well. Any thread may call `abort`: no
+//! `call_soon_threadsafe` is needed. A thread without a `Handle` waits for the result on
+//! a channel of the standard library, by `recv_timeout`.
 //!
 //! Bounds: `wait_or_cancel`, the function below, waits at most its limit. If the task
 //! blocks its thread, `wait_or_cancel` waits longer, until the task can be aborted.

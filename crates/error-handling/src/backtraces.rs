@@ -7,8 +7,8 @@
 //! spawner. Without an error, neither costs anything.
 //!
 //! Trap: If `RUST_BACKTRACE=1` is not set, `Backtrace::capture` is empty, and so is a
-//! backtrace of anyhow. Release builds show inlined functions only with `debug =
-//! "line-tables-only"` in the profile.
+//! backtrace of anyhow. Release builds show inlined functions only with
+//! `debug = "line-tables-only"` in the profile.
 //!
 //! Trap: If a `thiserror` type has a field of type `Backtrace`, the compiler reports "use
 //! of unstable library feature". Write `Box<Backtrace>`.

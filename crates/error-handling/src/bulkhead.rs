@@ -58,7 +58,8 @@ impl Bulkhead {
     /// Tasks that the call spawns are not counted.
     ///
     /// Cancel-safe: dropping the future drops the call and releases its permits. If a
-    /// `select!` stops polling the future, it blocks the queue (`futurelock`).
+    /// `select!` keeps the future without polling it, the queue is blocked (see
+    /// the example `futurelock`).
     ///
     /// # Errors
     ///

@@ -47,7 +47,8 @@ impl<R: Clone> Default for Stop<R> {
 }
 
 impl<R: Clone> Stop<R> {
-    /// Returns a token that is cancelled with this one, for the same reason, or alone.
+    /// Returns a child, which is cancelled with this token, for the same reason.
+    /// Cancelling only the child does not cancel this token.
     ///
     /// Dropping a chain of some thousand children of children overflows the stack.
     pub fn child(&self) -> Self {
@@ -96,7 +97,8 @@ impl<R: Clone> Stop<R> {
 }
 
 impl<R: Clone> Reason<R> {
-    /// Returns its own reason, or else the nearest above. One was set before the flag.
+    /// Returns this token's reason, or else the reason of the nearest token above. One of
+    /// them was set before the flag.
     fn get(&self) -> R {
         let mut nearest = self;
         while nearest.first.get().is_none() {

@@ -113,8 +113,9 @@ impl<E> CircuitBreaker<E> {
     /// Calls the closure and awaits its future, unless the circuit rejects the call.
     ///
     /// A call counts when it ends, and only if the circuit has neither opened nor closed
-    /// meanwhile. A call that is dropped or panics does not count. If it was the probe,
-    /// the next call is the probe. A probe that never ends keeps all other calls out.
+    /// meanwhile. A call that is dropped or panics does not count. If such a call was the
+    /// probe, the next call is the probe. A probe that never ends keeps all other calls
+    /// out.
     ///
     /// `breaker.call(call).await??` converts both errors: the rejection and the call's.
     ///

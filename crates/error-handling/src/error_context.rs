@@ -1,4 +1,4 @@
-//! Add context to errors with anyhow: what was being done when it failed, at each level.
+//! Add context to errors with anyhow: at each level, say what was being done.
 //!
 //! `.context("...")` adds a line before the error; Python's `add_note` adds a line after
 //! it. The caller can still get the original error, with `downcast_ref`.

@@ -30,8 +30,8 @@ use tokio::time::{Instant, sleep};
 pub struct RetryPolicy {
     /// The number of attempts, including the first. 0 counts as 1.
     pub max_attempts: u32,
-    /// No attempt is planned for later than this after the first. It may start a little
-    /// after its time, as timers wake late.
+    /// No attempt is planned for later than this time after the first attempt. An attempt
+    /// may start a little late, as timers wake late.
     pub max_elapsed: Duration,
     /// The backoff before the first retry. It doubles with every further retry.
     pub initial_backoff: Duration,

@@ -1,7 +1,7 @@
 //! Fetch many, a limited number at a time, and keep the rest running when one fails.
 //!
-//! Each future returns the address that it fetched next to the `Result`. So a failure is
-//! an ordinary item with its address, and the other fetches keep running.
+//! Each future returns a pair: the `Result`, and the address that was fetched. So a
+//! failure is an ordinary item with its address, and the other fetches keep running.
 //! `buffer_unordered(limit)` runs at most `limit` futures at a time, in place of a
 //! semaphore. The futures share the client: `async move` copies only the reference to the
 //! client.

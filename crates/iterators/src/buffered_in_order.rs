@@ -8,9 +8,9 @@
 //! Bounds: At most n jobs run, or have ended and wait for their turn.
 //!
 //! Trap: If your loop body is busy with a result, the futures of `buffered` stall,
-//! because they run only while your loop waits for a result. Spawn them in the `map`:
-//! then started jobs keep running. Wrap each handle in `AbortOnDropHandle`, or the tasks
-//! outlive a dropped stream.
+//! because they run only while your loop waits for a result. Spawn the futures as tasks
+//! in the `map`: then started jobs keep running. Wrap each handle in `AbortOnDropHandle`,
+//! or the tasks outlive a dropped stream.
 //!
 //! Trap: If you do this inside `tokio::spawn`, a closure that takes `&T` is refused:
 //! "implementation of `FnOnce` is not general enough". Map owned values.

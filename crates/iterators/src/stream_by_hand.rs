@@ -7,8 +7,8 @@
 //! restart the pause, while `wait_for(anext(..))` does.
 //!
 //! Trap: If you make the struct generic, the compiler reports "cannot assign to data in
-//! dereference of `Pin<&mut Counter<T>>`". Its fields may move, so add `impl<T> Unpin for
-//! Counter<T> {}`, or bound `T: Unpin`.
+//! dereference of `Pin<&mut Counter<T>>`". Its fields may move, so add
+//! `impl<T> Unpin for Counter<T> {}`, or bound `T: Unpin`.
 //!
 //! See also: `async_range`, `record_stream`, `stream_in_a_struct`, `timeout_each`.
 //!

@@ -1,9 +1,9 @@
 //! Store a stream in a struct, return it from a method, move it into a task.
 //!
-//! In Python any attribute holds a generator. In Rust a field needs a type with a name,
-//! and the type of a generator has none. `.boxed()` makes a `BoxStream<'static, T>`,
-//! which fits into a field, a return type and a task. A struct with a parameter, as in
-//! `struct Watcher<S: Stream + Unpin>`, needs no box.
+//! In Python any attribute can hold a generator. In Rust a field needs a type with a
+//! name, and the type of a generator has none. `.boxed()` makes a
+//! `BoxStream<'static, T>`, which fits into a field, a return type and a task. A struct
+//! with a parameter, as in `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
 //! Trap: If the stream borrows from `self`, a task refuses it: "borrowed data escapes
 //! outside of method". `'static` means that the stream borrows nothing, so copy its data
