@@ -11,7 +11,7 @@
 //! tasks have ended.
 //!
 //! Trap: If a task fails or panics, you do not hear of it: a tracker ignores panics and
-//! results. A `TaskGroup` raises them, and a `JoinSet` returns both.
+//! results. A `TaskGroup` raises them, and a `JoinSet` (a set of tasks) returns both.
 //!
 //! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

@@ -1,9 +1,9 @@
 //! Call a function later, as `loop.call_later` does: spawn a task that sleeps first.
 //!
-//! Tokio's runtime takes tasks only, no callbacks. A task that calls the function is
-//! asyncio's `call_soon`. With a `sleep` before the call it is `call_later`, with a
-//! `sleep_until` it is `call_at`. To cancel the call, keep the handle of the task and
-//! call `abort`.
+//! Tokio's runtime (its event loop) takes tasks only, no callbacks. A task that calls the
+//! function is asyncio's `call_soon`. With a `sleep` before the call it is `call_later`,
+//! with a `sleep_until` it is `call_at`. To cancel the call, keep the handle of the task
+//! and call `abort`.
 //!
 //! See also: `scheduled_callbacks`, `timers`, `interval_ticks`.
 //!

@@ -1,10 +1,10 @@
 //! Drop a task's handle and the task keeps running; here is what does stop a task.
 //!
-//! Dropping a `JoinHandle` detaches its task, so a function that returns early leaves its
-//! tasks running. Like `cancel`, `abort` stops a task at its current await. An
-//! `AbortOnDropHandle` of the crate `tokio-util` aborts its task when the handle is
-//! dropped. An abort only asks the task to stop: to wait for the end of the task, await
-//! its handle.
+//! If you drop a `JoinHandle`, its task is detached: it keeps running. So a function that
+//! returns early leaves its tasks running. Like `cancel`, `abort` stops a task at its
+//! current await. An `AbortOnDropHandle` of the crate `tokio-util` aborts its task when
+//! the handle is dropped. An abort only asks the task to stop: to wait for the end of the
+//! task, await its handle.
 //!
 //! Trap: If you do not bind an `AbortOnDropHandle` to a name, it aborts its task
 //! immediately, and the compiler warns "unused `AbortOnDropHandle` that must be used".

@@ -4,7 +4,7 @@
 //! `poll` returns `Pending`, it hands a clone of the waker (the value that wakes the
 //! task) to an event source, which later calls the waker. This countdown wakes its task
 //! immediately, as a bare `yield` in `__await__` does. You need this rarely: an async
-//! function is a future, and a `oneshot` delivers a result.
+//! function is a future, and a `oneshot` (a channel for one value) delivers a result.
 //!
 //! Trap: If your `poll` returns `Pending` without passing the waker on, `poll` is never
 //! called again. The task hangs without an error.

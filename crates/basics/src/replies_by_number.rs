@@ -11,8 +11,8 @@
 //!
 //! Trap: If you register a call after the request was sent, a reply that comes sooner is
 //! thrown away. An `async fn call()` has this fault, because it registers only when it is
-//! first polled. On several threads, two replies in three were lost in this way. So
-//! `start` is a plain function: call it before you send the request.
+//! first polled (awaited). On several threads, two replies in three were lost in this
+//! way. So `start` is a plain function: call it before you send the request.
 //!
 //! See also: `oneshot_and_set_once`, `actor`, `rpc_over_one_connection`.
 //!

@@ -1,6 +1,6 @@
 //! A runtime per thread: each thread has its own event loop, its own data and no locks.
 //!
-//! Tasks of a `LocalRuntime` (a runtime that stays on its thread) may share `Rc` and
+//! Tasks of a `LocalRuntime` (an event loop that stays on its thread) may share `Rc` and
 //! `RefCell`. `Shard`, a struct of this file, is such a thread. Other threads send
 //! closures to a shard, and the closures' futures run on the shard's thread. A runtime
 //! per thread pays if each request needs the data of one thread only. Otherwise prefer

@@ -2,9 +2,9 @@
 //!
 //! `select!` waits for several futures and runs the body of the first that is ready. If
 //! two branches are ready at the same time, chance decides. With `biased;`, `select!`
-//! polls from the top: put the branch for a shutdown first. Write `, if condition` after
-//! the future of a branch: when the condition is false, the branch is disabled for this
-//! turn. Disable a branch whose future has finished: to poll that future again would
+//! polls (asks) the futures from the top: put the branch for a shutdown first. With
+//! `, if condition` after its future, a branch is disabled for this turn when the
+//! condition is false. Disable a branch whose future has finished: polling it again would
 //! panic.
 //!
 //! Trap: If the body of a branch takes long, all other branches wait, even a deadline: no

@@ -1,9 +1,9 @@
 //! A spawned task may start immediately, before the line after `spawn`.
 //!
 //! In asyncio a new task starts at the next await of its creator, or immediately with an
-//! `eager_task_factory`. Tokio's multi-thread runtime hands the task to another thread,
-//! which may start the task before `spawn` returns. A current-thread runtime keeps the
-//! order of asyncio. To hold a task back, give it a signal to wait for.
+//! `eager_task_factory`. Tokio's multi-thread runtime (its event loop) hands the task to
+//! another thread, which may start the task before `spawn` returns. A current-thread
+//! runtime keeps the order of asyncio. To hold a task back, give it a signal to wait for.
 //!
 //! Trap: If you spawn a task and then prepare something for it, such as
 //! `self.tasks.insert(..)` or a listener, the preparation may come too late on several

@@ -7,7 +7,7 @@
 //! a channel of the standard library, by `recv_timeout`.
 //!
 //! Bounds: `wait_or_cancel`, the function below, waits at most its limit. If the task
-//! blocks its thread, `wait_or_cancel` waits longer, until the task can be aborted.
+//! blocks its thread, the wait lasts until the task can be aborted.
 //!
 //! Trap: If you write `handle.block_on(timeout(..))` in a plain thread, it panics, "there
 //! is no reactor running", because `timeout` is called before `block_on` has begun. Call

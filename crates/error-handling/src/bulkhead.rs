@@ -9,9 +9,9 @@
 //! Bounds: At most `max_concurrent` calls run and `max_queued` wait; further calls are
 //! rejected. The time of a call is unbounded: put a `timeout` around each call.
 //!
-//! Trap: If a call makes a second call in the same bulkhead, it needs a second permit.
-//! When such outer calls hold all permits, the inner call waits forever, or is rejected
-//! if the queue is full.
+//! Trap: If a call makes a second call in the same bulkhead, it needs a second permit
+//! (the right to run). When such outer calls hold all permits, the inner call waits
+//! forever, or is rejected if the queue is full.
 //!
 //! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers (wrappers)
 //! around any service. Together they have no queue: a call that would wait is rejected.

@@ -6,8 +6,8 @@
 //! example by a timeout.
 //!
 //! Trap: If you put a `timeout` around `spawn_blocking` (`asyncio.to_thread`), the wait
-//! ends in time, but the thread keeps working, even after an `abort`. The runtime cannot
-//! shut down until the thread has finished.
+//! ends in time, but the thread keeps working, even after an `abort`. Tokio's runtime
+//! cannot shut down until the thread has finished.
 //!
 //! In production: If a long call cannot be split, run it in a separate process
 //! (`tokio::process`). A process can be killed.

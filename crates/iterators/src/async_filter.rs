@@ -1,7 +1,7 @@
 //! Filter a stream by a condition that must be awaited.
 //!
 //! The simplest filter of a stream (an async iterator) is an `if` inside `stream!`: there
-//! the condition may borrow the item. The adapter `filter` lends each item to your
+//! the condition may borrow the item. The method `filter` lends each item to your
 //! closure, but the future that the closure returns must not borrow the item: "lifetime
 //! may not live long enough". Give the future a clone of the item. Or use `filter_map`,
 //! whose closure owns the item and returns it.

@@ -3,9 +3,9 @@
 //! Dropping the stream (the generator's async iterator) replaces `aclose`: the body of
 //! the generator never continues, and the values that the body owns are dropped. So put
 //! clean-up into a `Drop`, as in `Cursor`, a struct of this file, rather than after the
-//! `yield`. The end of a block drops a stream that was pinned in that block, as
-//! `aclosing` closes a generator. Dropping a stream also drops the streams that it reads,
-//! the newest first.
+//! `yield`. The end of a block drops a stream that was pinned (fixed by `pin!`) in that
+//! block, as `aclosing` closes a generator. Dropping a stream also drops the streams that
+//! it reads, the newest first.
 //!
 //! Trap: If you only `break` out of the loop, nothing is dropped. While a variable holds
 //! the stream, its cursor stays open, as in Python. End the block that holds the stream.

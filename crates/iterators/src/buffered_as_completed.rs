@@ -1,15 +1,15 @@
 //! Limit concurrency over a stream and take results as they complete.
 //!
 //! A stream (an async iterator) yields the jobs, and `map` turns each into a future.
-//! `buffer_unordered(n)` runs at most n of the futures at the same time: it is
-//! `as_completed` with a limit. Results come in the order in which they are ready, so
-//! yield the job with its result. A limit of 0 waits forever.
+//! `buffer_unordered(n)` runs n of the futures at the same time: it is `as_completed`
+//! with a limit. Results come in the order in which they are ready, so yield the job with
+//! its result. A limit of 0 waits forever.
 //!
 //! Bounds: At most n jobs run at the same time; the others wait in the source.
 //!
-//! Trap: If your loop body is busy with a result, the other jobs stall. Their futures
-//! belong to the stream, and run only while your loop waits for the next result. The
-//! example `buffered_in_order` shows how to spawn each future as a task.
+//! Trap: If your loop body is busy with a result, the other jobs stall, because their
+//! futures run only while your loop waits for the next result. The example
+//! `buffered_in_order` spawns each future as a task.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
 //!

@@ -1,9 +1,10 @@
 //! Async comprehensions and generator expressions as chains: `map`, `then`, `filter`.
 //!
-//! A comprehension is a chain of adapters that ends in `collect`: a list, a set or a
-//! dictionary, depending on the type that you ask for. Without `collect`, the chain is a
-//! lazy generator expression. `then` awaits each element before the next. The closure of
-//! `filter` returns a future: wrap a `bool` in `ready`. `fold` takes the place of `sum`.
+//! A comprehension is a chain of adapters (methods of a stream) that ends in `collect`: a
+//! list, a set or a dictionary, depending on the type that you ask for. Without
+//! `collect`, the chain is a lazy generator expression. `then` awaits each element before
+//! the next. The closure of `filter` returns a future: wrap a `bool` in `ready`. `fold`
+//! takes the place of `sum`.
 //!
 //! Trap: If you pass an async function to `map`, you collect futures, as a comprehension
 //! without `await` collects coroutines. Use `then`.

@@ -7,7 +7,7 @@
 //! together (`Burst`), as in a Python loop with `deadline += period`. Choose with
 //! `set_missed_tick_behavior`: by `Delay`, one tick comes late, and the next ticks are
 //! counted from there; by `Skip`, one tick comes late, and the next ticks come at their
-//! fixed times again.
+//! fixed times.
 //!
 //! See also: `interval_stream`, `timers`, `scheduler`.
 //!

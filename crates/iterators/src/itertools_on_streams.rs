@@ -1,8 +1,9 @@
 //! itertools on a stream: takewhile, dropwhile, chain, accumulate, reduce, any, all.
 //!
-//! Streams have adapters for these functions. A condition returns a future: wrap a `bool`
-//! in `ready`. `any`, `all` and `fold` take async closures. Python's `itertools` takes no
-//! async iterator: there, write a loop, or use the package aiostream.
+//! Streams (async iterators) have methods for these functions. A condition returns a
+//! future: wrap a `bool` in `ready`. `any`, `all` and `fold` take async closures.
+//! Python's `itertools` takes no async iterator: there, write a loop, or use the package
+//! aiostream.
 //!
 //! Trap: If you read on after `take_while`, `any` or `all`, one item is missing: they
 //! consume the item at which they stop. `peekable` looks at an item without consuming it.

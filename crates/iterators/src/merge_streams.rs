@@ -8,8 +8,9 @@
 //! one type.
 //!
 //! Trap: If your loop body awaits something else, no source runs in that time, because
-//! only the loop polls the sources. In asyncio, each source is a task that keeps reading.
-//! Where that matters, use a task for each source, and a channel (the example `fan_in`).
+//! only the loop polls the sources (lets them run). In asyncio, each source is a task
+//! that keeps reading. Where that matters, use a task for each source, and a channel (the
+//! example `fan_in`).
 //!
 //! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!

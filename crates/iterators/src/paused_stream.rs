@@ -1,10 +1,10 @@
 //! Pause a stream, and resume it: a controller decides, and no item is lost.
 //!
 //! `pausable`, a function of this file, wraps any stream. The controller sets the value
-//! of a `watch` channel to `true` to pause the stream, and to `false` to resume it. In
-//! asyncio an `Event` does this. If a pause begins while the stream waits for an item,
-//! that item stays in the source. When the last sender of the channel is dropped, the
-//! stream keeps running.
+//! of a `watch` channel (which keeps one value) to `true` to pause the stream, and to
+//! `false` to resume it. In asyncio an `Event` does this. If a pause begins while the
+//! stream waits for an item, that item stays in the source. When the last sender of the
+//! channel is dropped, the stream keeps running.
 //!
 //! Bounds: `pausable` holds no item. A source that is filled during a pause needs its own
 //! limit: a bounded channel makes its sender wait.
