@@ -12,8 +12,8 @@
 //! Trap: If you use `?` or `try_collect`, the loop stops at the first `Err` and drops the
 //! stream. The pages so far and the fetches in flight are lost, as with a `TaskGroup`.
 //!
-//! Trap: If the limit is 0, `buffer_unordered` waits forever. So `fetch_all` panics for
-//! 0.
+//! Trap: If the limit is 0, `buffer_unordered` waits forever. So `fetch_all` refuses 0 by
+//! a panic.
 //!
 //! See also: `buffered_as_completed`, `for_each_concurrent`, `page_fetcher`.
 //!
