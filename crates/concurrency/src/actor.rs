@@ -1,16 +1,19 @@
-//! An actor: one task owns the state, others send it messages and await the replies.
+//! An actor: one task owns the state, other tasks send it messages and await replies.
 //!
-//! No other task touches the state, so it needs no lock. The actor finishes each message
-//! before it takes the next. A reply is a `oneshot` in the message, like a `Future` in
-//! asyncio. The actor ends when its last address is dropped, or when a message stops it.
-//! After that, `ask` returns an error.
+//! No other task touches the state, so the state needs no lock. The actor finishes each
+//! message before it takes the next. `start` returns the actor's `Address`, and `ask` of
+//! the `Address` waits for a reply. The reply comes through a `oneshot` channel in the
+//! message, like an asyncio `Future`. The actor ends when its last `Address` is dropped,
+//! or when a message stops it. After that, `ask` returns an error.
 //!
-//! Bounds: `mailbox` messages. Senders wait while the mailbox is full.
+//! Bounds: The mailbox, the queue of the actor, holds `mailbox` messages; above that,
+//! senders wait.
 //!
-//! Trap: A `timeout` around `ask` stops only the wait. A message that is already in the
-//! mailbox is still handled.
+//! Trap: If a `timeout` around `ask` expires, the actor may still handle the message: the
+//! timeout stops only the wait for the reply.
 //!
-//! Trap: Two actors that ask each other deadlock, and so does an actor that asks itself.
+//! Trap: If two actors `ask` each other, both wait forever, and so does an actor that
+//! asks itself: an actor that waits for a reply takes no message.
 //!
 //! In production: Restart an actor that panics, as `background_services` does.
 //!

@@ -1,17 +1,18 @@
 //! Start a background task: fire and forget, or wait for it later.
 //!
-//! `tokio::spawn` starts the task immediately. Await its handle when you need the result.
-//! A task whose handle is dropped keeps running. asyncio may garbage-collect a task to
-//! which nobody keeps a reference.
+//! `tokio::spawn` starts the task immediately. It returns a handle, which you await when
+//! you need the result. If you drop the handle, the task keeps running. asyncio may
+//! garbage-collect a task to which nobody keeps a reference.
 //!
-//! A `TaskTracker` counts tasks without keeping their results. Close it and await its
-//! `wait` before the program ends. To stop a task with its owner, see `drop_or_detach`.
+//! A `tokio_util::task::TaskTracker` counts tasks without keeping their results. Before
+//! the program ends, call `close` of the tracker and await its `wait`. To stop a task
+//! when its owner is dropped, see `drop_or_detach`.
 //!
-//! Bounds: Unbounded: Nothing limits the number of background tasks.
+//! Bounds: Unbounded: Nothing limits the number of background tasks, and their memory.
 //!
-//! Trap: Nobody sees the `Err` of a task whose handle is dropped; asyncio logs "Task
-//! exception was never retrieved". Only a panic leaves a message on standard error.
-//! Report errors in the task itself.
+//! Trap: If you drop the handle and the task returns an `Err`, nobody sees the error.
+//! asyncio logs "Task exception was never retrieved"; in Tokio, only a panic leaves a
+//! message on standard error. Report errors in the task itself.
 //!
 //! See also: `background_services` (clean-up that awaits), `semaphore`.
 //!

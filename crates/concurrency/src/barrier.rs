@@ -1,14 +1,17 @@
 //! Meet at a barrier: all tasks wait until the last one has arrived.
 //!
-//! `Barrier::new(3)` lets three tasks pass together, again and again. For exactly one of
-//! them, `is_leader` is true; asyncio returns a number to each. There is no `abort`.
-//! Instead, a task that fails cancels a token, and the others wait for the barrier or the
-//! token. `run_until_cancelled` checks the token first. A plain `select!` of barrier and
-//! token lets the last worker pass a broken barrier in half the runs: put `biased;`
-//! first.
+//! `tokio::sync::Barrier::new(3)` lets three tasks pass together, again and again. The
+//! result of `wait` has `is_leader`, which is true for exactly one of them; asyncio
+//! returns a number to each task.
 //!
-//! Trap: Tokio still counts a waiter that has timed out, so the barrier opens one task
-//! too early. asyncio forgets that waiter. After a timeout, use a new barrier.
+//! Tokio's barrier has no `abort`. Instead, a failing task cancels a `CancellationToken`,
+//! and the other tasks wait with `token.run_until_cancelled(barrier.wait())`, which
+//! checks the token first. If you write a `select!` of barrier and token, put `biased;`
+//! first. Otherwise the last worker passes a broken barrier in half the runs.
+//!
+//! Trap: If a task gives up waiting after a timeout, Tokio still counts it, so the
+//! barrier opens one task too early. asyncio forgets that task. After a timeout, use a
+//! new barrier.
 //!
 //! See also: `event`, `wait_all`.
 //!

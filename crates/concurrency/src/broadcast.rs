@@ -1,16 +1,17 @@
 //! Broadcast every message to all listeners; a slow listener misses the oldest messages.
 //!
-//! A `broadcast` channel keeps the last messages for all its receivers: as many as its
-//! capacity, rounded up to a power of two. The sender never waits. A receiver that has
-//! missed messages gets `Lagged` with the number of missed messages, and then the oldest
-//! message that is kept. If no message may be missed, give each listener an `mpsc`
-//! channel.
+//! A `tokio::sync::broadcast` channel keeps the last messages for all its receivers: as
+//! many as its capacity, rounded up to a power of two. The sender never waits. A receiver
+//! that has missed messages first gets the error `Lagged` with the number of missed
+//! messages, and then the oldest message that is kept. If no message may be missed, give
+//! each listener its own `mpsc` channel.
 //!
-//! Trap: A loop of `while let Ok(message) = receiver.recv().await` ends at the first
-//! `Lagged`. Match the error.
+//! Trap: If you loop with `while let Ok(message) = receiver.recv().await`, the listener
+//! stops forever at the first `Lagged`, because that is an error. Match the error, and
+//! continue after `Lagged`.
 //!
-//! Trap: A receiver gets only messages that are sent after `subscribe`. Without any
-//! receiver, `send` returns the message as an error.
+//! Trap: If a listener subscribes late, it gets only the messages sent after its
+//! `subscribe`. If there is no receiver at all, `send` returns the message as an error.
 //!
 //! See also: `watch_a_value` (the latest value), `event_emitter`, `redis_pub_sub`.
 //!

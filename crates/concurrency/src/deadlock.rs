@@ -1,15 +1,17 @@
-//! A deadlock: two locks taken in two orders, found by a timeout, and the way out.
+//! A deadlock: two tasks take two locks in different orders. How to find and prevent it.
 //!
 //! A transfer locks one account and then the other. Two transfers in opposite directions
 //! each hold the lock that the other waits for. No error and no panic reports it.
 //!
-//! A `timeout` around both finds the deadlock and drops the futures, which releases the
-//! locks. A transfer changes nothing before it holds both locks.
+//! A `timeout` around both transfers finds the deadlock and drops their futures, which
+//! releases the locks. No money is lost, because a transfer changes nothing before it
+//! holds both locks.
 //!
-//! A timeout is no cure. Take the locks in the same order everywhere, or put one lock
-//! around all values that change together.
+//! But a timeout does not prevent the next deadlock. Take the locks in the same order
+//! everywhere, or put one lock around all values that change together.
 //!
-//! Trap: A transfer from an account to itself would wait for its own lock. Refuse it.
+//! Trap: If an account transfers to itself, the transfer waits forever for a lock that it
+//! already holds. Refuse such a transfer.
 //!
 //! See also: `lock`, `rw_lock`, `lost_update`.
 //!

@@ -1,17 +1,20 @@
 //! Debounce and throttle: act on the last of many events, or on one in each interval.
 //!
-//! `Debounce` waits until no event has come for a while, and returns the last one: save
-//! a file when its writer pauses. `Throttle` returns an event immediately, and then at
-//! most one in each interval, always the newest: show the progress ten times a second.
+//! `Debounce`, a struct of this file, waits until no event has come for a while, and
+//! returns the last event. For example, it saves a file when the writer pauses.
+//! `Throttle` returns an event immediately, and after that at most one in each interval,
+//! always the newest. For example, it shows progress ten times a second.
 //!
-//! Both read a bounded channel while they wait, and drop all events but the newest. So a
-//! sender waits only while nobody calls `next`. When the senders are gone, the last event
-//! is still returned, then `None`.
+//! You await `next` of either struct. While `next` waits, it reads a bounded channel and
+//! drops all events but the newest, so a sender waits only while nobody calls `next`.
+//! When all senders are dropped, `next` returns the last event and then `None`.
 //!
-//! Bounds: The events in the channel, and one that is held.
+//! Bounds: The channel holds as many events as you choose, and the struct holds one. A
+//! sender waits while the channel is full.
 //!
-//! Trap: Events that never pause hold back a debounced event forever. `at_most` is the
-//! limit: then the newest event is returned even if more are coming.
+//! Trap: If events come without a pause, a debouncer would hold them back forever. So
+//! `Debounce::new` takes `at_most`: that long after the first event, the newest is
+//! returned even if more are coming.
 //!
 //! See also: `token_bucket`, `watch_a_value`, `chunks_timeout`, `interval_ticks`.
 //!

@@ -1,17 +1,20 @@
-//! Take all waiting items out of a queue: `recv_many`, for `get_nowait` in a loop.
+//! Take all waiting items out of a queue: `recv_many`, not `get_nowait` in a loop.
 //!
-//! `recv_many` waits for the first item, as `get` does, and takes the other waiting items
-//! with it, up to a limit. So the batches grow with the load, and no timer is needed.
-//! `recv_many` returns the number of items, and 0 once the queue is empty and all senders
-//! are dropped.
+//! `recv_many` of a Tokio receiver waits for the first item, as `get` does, and takes the
+//! other items in the queue with it, up to a limit. So the batches grow with the load,
+//! and no timer is needed. `recv_many` returns the number of items, or 0 once the queue
+//! is empty and all senders are dropped.
 //!
-//! `try_recv` does not wait. Its error shows whether the channel is empty or closed.
+//! `try_recv` does not wait. If there is no item, its error shows whether more may come
+//! (`Empty`) or not (`Disconnected`).
 //!
-//! Bounds: 3 items in a batch. Unbounded: The queue.
+//! Bounds: A batch has at most 3 items. Unbounded: The queue.
 //!
-//! Trap: `recv_many` appends to its buffer. Clear the buffer before the next call.
+//! Trap: If you do not clear the buffer between two calls, you handle the first items
+//! again, because `recv_many` appends to the buffer.
 //!
-//! Trap: With a limit of 0, `recv_many` returns 0 immediately, which looks like the end.
+//! Trap: If you pass a limit of 0, `recv_many` returns 0 immediately, which looks like
+//! the end of the queue.
 //!
 //! See also: `batches`, `producer_consumer`, `queue_shutdown`.
 //!

@@ -1,20 +1,23 @@
 //! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
 //! Each listener runs in its own task, so a slow, failing or panicking listener does not
-//! stop the others. `emit` waits for all and returns their errors, like
-//! `gather(return_exceptions=True)`. `event_callbacks` is the plain form.
+//! stop the others. `emit` waits for all listeners and returns their errors, like
+//! `asyncio.gather(return_exceptions=True)`. The example `event_callbacks` is the plain
+//! form.
 //!
-//! Bounds: Unbounded: A listener may run forever. Put a `timeout` into it.
+//! Bounds: Unbounded: If a listener runs forever, `emit` waits forever. Put a `timeout`
+//! into the listener.
 //!
-//! Trap: A listener stays as long as its `Subscription` is kept, so `let _ =
-//! emitter.on(..)` unsubscribes it immediately.
+//! Trap: If you write `let _ = emitter.on(..)`, the listener is never called. `on`
+//! returns a `Subscription`, and dropping that unsubscribes the listener. Keep it in a
+//! variable, or call its method `keep`.
 //!
-//! Trap: A listener that owns a clone of its own emitter is a reference cycle. Listener
-//! and emitter leak; Python's collector would free them. Give the listener a
-//! `WeakEmitter`.
+//! Trap: If a listener owns a clone of its own emitter, both are never freed: they refer
+//! to each other. Python's garbage collector would free them. Give the listener a
+//! `WeakEmitter`, which does not keep the emitter alive.
 //!
-//! In production: `async-broadcast` has no callbacks. Its receivers are streams, and its
-//! sender waits for slow receivers.
+//! In production: The crate `async-broadcast` has no callbacks. Its receivers are
+//! streams, and its sender waits for slow receivers.
 //!
 //! asyncio: asyncio.gather(return_exceptions=True), lambda
 

@@ -1,21 +1,24 @@
-//! Share a value between tasks behind a lock: `asyncio.Lock`, and which lock to use when.
+//! Share a value between tasks behind a lock, as with `asyncio.Lock`; which lock to use.
 //!
 //! In Rust the lock holds the value: a task reaches the value only through the guard that
-//! `lock` returns. The guard unlocks when it is dropped. `tokio::sync::Mutex` is for a
-//! value that stays locked across an await. Waiters get the lock first come, first
-//! served.
+//! `lock` returns. When the guard is dropped, the lock is released. Use
+//! `tokio::sync::Mutex` if the value stays locked across an await. Waiters get the lock
+//! first come, first served.
 //!
-//! If the holder never awaits, use `std::sync::Mutex`. asyncio needs no lock there, but
-//! tasks of Tokio run on several threads.
+//! If no task awaits while it holds the lock, use `std::sync::Mutex`. In asyncio, such
+//! code needs no lock at all, but tasks of Tokio run on several threads.
 //!
-//! Trap: A std guard that is held across an await makes the task fail to compile: "future
-//! cannot be sent between threads safely". End its life with a block: `drop` may not be
-//! enough, and a guard in a `match` lives until the end of the `match`. References into a
-//! `dashmap` are guards too, but compile: a task that wants the same key then blocks its
-//! thread. If all threads are blocked, the program hangs.
+//! Trap: If you hold the guard of a `std::sync::Mutex` across an await, the task does not
+//! compile: "future cannot be sent between threads safely". Put the guard into a block
+//! that ends before the await. A call of `drop` may not be enough, and a guard in the
+//! head of a `match` lives until the end of the `match`. References into a map of the
+//! crate `dashmap` are guards too, but the compiler accepts them across an await. A task
+//! that wants the same key then blocks its thread, and when all threads are blocked, the
+//! program hangs.
 //!
-//! Trap: A holder that is cancelled at an await leaves the value half changed, and the
-//! lock is released. Await first, then make the whole change without an await.
+//! Trap: If a task is cancelled at an await in the middle of a change, the lock is
+//! released and the next task sees the value half changed. Await first, and then make the
+//! whole change without an await.
 //!
 //! See also: `lost_update`, `deadlock` (two locks), `rw_lock`, `lock_per_key`.
 //!

@@ -1,14 +1,17 @@
 //! Lock per key: calls for the same key run one after another, all others concurrently.
 //!
-//! A map holds an async lock for each key that is in use. The entry is removed when the
-//! last guard or waiter of its key is dropped, even after an error or a cancellation. In
-//! Python this is a `WeakValueDictionary` of `asyncio.Lock`.
+//! `LockPerKey` below is a map with an async lock for each key in use. Its method `lock`
+//! returns a guard, which keeps the key locked until you drop the guard. The entry of a
+//! key is removed with its last guard or waiter, even after an error or a cancellation.
+//! In Python, use a `WeakValueDictionary` of `asyncio.Lock`.
 //!
-//! Bounds: One entry for each key in use. Unbounded: Waiting callers.
+//! Bounds: The map has one entry for each key in use. Unbounded: The number of keys, and
+//! of waiting callers.
 //!
-//! Trap: A map from which nothing is removed leaks an entry for each key that was ever
-//! used. If you remove an entry while a caller waits for its lock, the next caller makes
-//! a second lock, and both calls run at the same time.
+//! Trap: If you write such a map yourself and remove nothing, it leaks an entry for each
+//! key that was ever used. If you remove an entry while a caller waits for its lock, the
+//! next caller makes a second lock, and both callers change the same thing at the same
+//! time.
 //!
 //! See also: `lock`, `single_flight`, `lease`.
 //!

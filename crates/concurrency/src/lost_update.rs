@@ -1,14 +1,16 @@
 //! A race condition between tasks: the lost update, and two ways to fix it.
 //!
 //! Three tasks read a count, wait, and write back a count that is higher by one. All
-//! three have read the same number, so two additions are lost. Rust rules out a data race
-//! ("the trait `Send` is not implemented for `Rc<Cell<u32>>`", "cannot assign to data in
-//! an `Arc`"). Rust does not rule out this race: each access is locked, but the task
-//! waits between them.
+//! three have read the same number, so two additions are lost. Rust rules out that two
+//! threads access a value at the same time without a lock ("the trait `Send` is not
+//! implemented for `Rc<Cell<u32>>`", "cannot assign to data in an `Arc`"). But Rust does
+//! not rule out the lost update: each read and each write is locked, but the task waits
+//! in between.
 //!
-//! Hold Tokio's `Mutex` over the wait, so that the tasks queue up. Or read and write
-//! without an await in between, under a `std::sync::Mutex`. A mere count is best an
-//! `AtomicU32`, whose `fetch_add` needs no lock.
+//! Either hold a `tokio::sync::Mutex` during the wait, so that one task after another
+//! does all three steps. Or read and write without an await in between, under a
+//! `std::sync::Mutex`. For a mere count, use an `AtomicU32`, whose `fetch_add` needs no
+//! lock.
 //!
 //! See also: `lock`, `deadlock`, `actor` (one task owns the count).
 //!

@@ -1,18 +1,20 @@
 //! Share one queue between many producers and many consumers, and end them all.
 //!
-//! Each producer has a clone of the sender. A Tokio channel has one receiver ("no method
-//! named `clone` found"). The consumers share the receiver behind a lock, and take turns
-//! in waiting for the next item. When all senders are dropped, each consumer gets `None`:
-//! no sentinels to count, and no timeout to guess.
+//! Each producer has a clone of the sender. A `tokio::sync::mpsc` channel has one
+//! receiver, which cannot be cloned ("no method named `clone` found"). So the consumers
+//! share the receiver behind a lock, and take turns in waiting for the next item. When
+//! all senders are dropped, each consumer gets `None`. You need no sentinels and no
+//! timeout.
 //!
-//! Trap: In `while let Some(item) = receiver.lock().await.recv().await`, the guard lives
-//! through the body of the loop. The consumers then work one after the other.
+//! Trap: If you write `while let Some(item) = receiver.lock().await.recv().await`, the
+//! consumers work one after the other, because the lock is held through the body of the
+//! loop. Receive in a function, as `SharedReceiver::recv` below does.
 //!
-//! Trap: A consumer that waits in `recv` holds the lock, so no other task can call
-//! `close`. If a supervisor shuts the queue down, take `async-channel`.
+//! Trap: While a consumer waits in `recv`, it holds the lock, so no other task can call
+//! `close` of the receiver. If another task has to close the queue, use `async-channel`.
 //!
-//! In production: The receiver of `async-channel` can be cloned and needs no lock. Either
-//! end can close it.
+//! In production: The receiver of the crate `async-channel` can be cloned and needs no
+//! lock. A sender or a receiver can close the channel.
 //!
 //! See also: `worker_pool`, `queue_shutdown`, `receiver_that_never_ends`.
 //!

@@ -1,14 +1,17 @@
 //! Map an async function over a list in tasks: several lists share one limit.
 //!
-//! Each call is a task, so the calls use all threads, and each must own its data. Several
-//! lists can share one semaphore. The first error stops the other calls of its list.
-//! Results come in the order of the list.
+//! Each call runs as a task, so the calls use all threads, and each call must own its
+//! data. Calls for several lists can share one semaphore, which is their common limit.
+//! The first error stops the other calls for the same list. Results come in the order of
+//! the list.
 //!
-//! Trap: Look for errors even while you wait for a permit. Otherwise an error goes
-//! unnoticed as long as other lists hold all permits.
+//! Trap: If you only wait for the next permit, an error of a running call goes unnoticed
+//! as long as calls for other lists hold all permits. So wait for a permit and for the
+//! end of a task at the same time.
 //!
-//! Trap: A computation of more than a millisecond blocks a thread of the runtime. One
-//! blocked thread may stop all timers and sockets. Use `spawn_blocking` for it.
+//! Trap: If a call computes for more than a millisecond, it blocks a thread of the
+//! runtime, and one blocked thread may stop all timers and sockets. Run the computation
+//! with `spawn_blocking`.
 //!
 //! See also: `map_with_limit` (without tasks), `semaphore`, `cpu_bound`.
 //!

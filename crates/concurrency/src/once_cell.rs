@@ -1,14 +1,16 @@
 //! Load a value once: the first caller loads it, the others wait.
 //!
-//! `OnceCell::get_or_try_init` runs its loader only if there is no value yet, and one
-//! loader at a time. If a loader fails or its caller is cancelled, the next waiter runs
-//! its own loader. Only the caller of a failed loader gets the error. Tasks share the
-//! cell through an `Arc` ("use of moved value: `settings`" without it), or as a `static`
-//! made with `OnceCell::const_new()`. On several threads, the next loader may start
-//! before the first caller sees its own error or timeout.
+//! `tokio::sync::OnceCell::get_or_try_init` takes a loader, an async closure. It runs the
+//! loader only if there is no value yet, and only one loader at a time. If a loader fails
+//! or its caller is cancelled, the next waiter runs its own loader. Only the caller of a
+//! failed loader gets the error. On several threads, the next loader may start before the
+//! first caller sees its error or timeout.
 //!
-//! Trap: All callers of the cell wait for its loader, however long it takes. Give the
-//! loader a timeout.
+//! Tasks share the cell in an `Arc`, or as a `static` made with `OnceCell::const_new()`.
+//! Without an `Arc`, the compiler reports "use of moved value: `settings`".
+//!
+//! Trap: If a loader hangs, all callers of the cell wait for it forever. Give the loader
+//! a timeout.
 //!
 //! See also: `single_flight` (one load for each of many keys), `lock`.
 //!

@@ -1,14 +1,16 @@
 //! A pipeline: stages joined by bounded queues, with backpressure and an orderly end.
 //!
 //! Each stage is a task that reads one channel and writes to the next. A full channel
-//! makes its writer wait, so the slowest stage sets the pace of all. A stage that returns
-//! drops its sender, which ends the loop of the next stage. If a stage fails, the others
-//! are aborted and awaited, as in a `TaskGroup`, and items in the queues are lost.
+//! makes its writer wait, so the slowest stage sets the pace of all. When a stage
+//! returns, it drops its sender, which ends the loop of the next stage. If a stage fails,
+//! the other stages are aborted and awaited, as in a `TaskGroup`, and items in the queues
+//! are lost.
 //!
-//! Bounds: 1 item between two stages.
+//! Bounds: The queue between two stages holds 1 item; above that, `send` waits.
 //!
-//! Trap: A failed `send` shows that a later stage has ended, but not why. End the stage
-//! without an error, so that the later stage reports the cause.
+//! Trap: If you return an error when `send` fails, the pipeline may report that error and
+//! not the cause. A failed `send` shows that a later stage has ended, but not why. Return
+//! without an error: the later stage reports the cause.
 //!
 //! See also: `fan_out_fan_in`, `producer_consumer`, `task_group`, `back_pressure`.
 //!

@@ -1,16 +1,18 @@
-//! A pool with results: `submit` a job, as to an Executor, and await its result.
+//! A pool with results: `submit` a job, as to a Python executor, and await its result.
 //!
-//! The pool runs at most N jobs at the same time. `submit` waits for a place, starts the
-//! job as a task, and returns its handle. A caller that submits too much is slowed down.
-//! Await the handle for the result, or drop it: the job keeps running.
+//! `Pool` below runs at most N jobs at the same time. `submit` waits for a free place,
+//! starts the job as a task, and returns the handle of the task. So a caller that submits
+//! too fast is slowed down. Await the handle to get the result. If you drop the handle,
+//! the job keeps running.
 //!
-//! `shutdown` refuses new jobs and waits for the running ones. Python's executor takes
-//! any number of jobs and queues them.
+//! `Pool::shutdown` refuses new jobs and waits for the running jobs. `submit` of a Python
+//! executor never waits: it queues any number of jobs.
 //!
-//! Bounds: `jobs` run at the same time. Unbounded: Waiting callers of `submit`.
+//! Bounds: `jobs` jobs run at the same time; above that, `submit` waits. Unbounded: The
+//! number of callers that wait in `submit`.
 //!
-//! Trap: A job that submits to its own pool and waits deadlocks when all places are
-//! taken by such jobs. Submit from outside.
+//! Trap: If a job submits another job to its own pool and waits for it, the pool
+//! deadlocks as soon as such jobs take all places. Submit from outside the pool.
 //!
 //! In production: A job that never ends holds up the shutdown forever.
 //! `tokio-graceful-shutdown` cancels the tasks that have not ended after a timeout.

@@ -1,15 +1,16 @@
 //! Producer and consumer: hand items over in a bounded queue, until there are no more.
 //!
-//! `mpsc::channel(n)` is an `asyncio.Queue(n)` with two ends. `send` waits while the
-//! queue is full, which holds back a fast producer. `asyncio.Queue()` without a number
-//! has no limit; here that is `unbounded_channel`. `recv` returns `None` once the queue
-//! is empty and all senders are dropped. In asyncio the producer calls `shutdown` in a
-//! `finally`.
+//! `tokio::sync::mpsc::channel(n)` is an `asyncio.Queue(n)` with two ends, a sender and a
+//! receiver. `send` waits while the queue is full, which holds back a fast producer.
+//! `asyncio.Queue()` without a number has no limit; in Tokio that is `unbounded_channel`.
+//! `recv` returns `None` once the queue is empty and all senders are dropped. So the
+//! producer ends the queue by dropping its sender, where in asyncio it calls `shutdown`
+//! in a `finally`.
 //!
-//! Bounds: 2 items in the queue.
+//! Bounds: The queue holds 2 items; above that, `send` waits.
 //!
-//! Trap: A producer that fails drops its sender, so the consumer sees an ordinary end.
-//! Await the producer, and look at its result.
+//! Trap: If the producer fails, it drops its sender, so the consumer sees an ordinary end
+//! and works on with half of the items. Await the producer, and look at its result.
 //!
 //! See also: `queue_shutdown`, `receiver_that_never_ends`, `channel_stream`, `pipeline`.
 //!

@@ -1,17 +1,18 @@
 //! Wait until every item of a queue has been processed: `task_done` and `join`.
 //!
-//! Tokio's channels do not count unfinished items; a `TaskTracker` does. Send each item
-//! with a token of the tracker; dropping the token is `task_done`. So each item is marked
-//! done exactly once, whether the job succeeds, fails or panics. Close the tracker at the
-//! start: then each `wait` returns as soon as no token is left. An item that waits for
-//! room is counted already; asyncio counts it later.
+//! Tokio's channels do not count unfinished items, so a `tokio_util::task::TaskTracker`
+//! counts them. Send each item with a token of the tracker (its method `token`). Dropping
+//! the token is `task_done`, so each item is marked done exactly once, whether the job
+//! succeeds, fails or panics. The tracker's `wait` is `join`. Close the tracker at the
+//! start, because `wait` of an open tracker never returns. An item that waits for room in
+//! the queue is counted already; asyncio counts it later.
 //!
-//! Trap: A tracker's token must move with its item. If a spawned task takes the item
-//! alone, the loop drops the token, and `wait` returns early.
+//! Trap: If you move only the item into a spawned task, the loop drops the token, and
+//! `wait` returns before the work is done. Move the token together with its item.
 //!
-//! Trap: A worker that is aborted drops its receiver, the waiting items and their tokens.
-//! Then `wait` returns with the work undone, and the next `send` fails. asyncio's `join`
-//! waits forever.
+//! Trap: If the worker is aborted, it drops the receiver, and with it the waiting items
+//! and their tokens. Then `wait` returns although the work is not done, and the next
+//! `send` fails. asyncio's `join` waits forever.
 //!
 //! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!

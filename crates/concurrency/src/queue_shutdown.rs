@@ -1,16 +1,18 @@
-//! Shut a queue down: take no more items, drain what is in it, then end.
+//! Shut a queue down: accept no more items, process the items in it, then end.
 //!
-//! Either the producers stop and drop their senders, or the consumer calls `close`, which
-//! is `shutdown` of an `asyncio.Queue` (Python 3.13). `close` refuses items that wait for
-//! a place, and makes a forgotten sender harmless. `recv` returns the items in the queue
-//! and then `None`. To stop immediately, close the queue and take out the rest.
+//! Either the producers stop and drop their senders, or the consumer calls `close` of the
+//! receiver, which is `shutdown` of an `asyncio.Queue` (Python 3.13). After `close`,
+//! `recv` returns the items in the queue and then `None`. Items that wait for a place are
+//! refused, and a sender that nobody dropped no longer keeps the consumer waiting. To
+//! stop immediately, call `close` and throw away the items in the queue.
 //!
-//! Trap: Take out the rest with `recv`. `try_recv` misses an item whose sender has
-//! reserved its place but has not sent it yet.
+//! Trap: If you empty the closed queue with `try_recv`, you may miss an item: its sender
+//! has reserved a place, but has not sent the item yet. Empty the queue with `recv`,
+//! until it returns `None`.
 //!
-//! Trap: A sentinel in the queue, as is common in Python, ends only one consumer. If each
-//! consumer puts the sentinel back for the next, it stays in the queue, and `join` waits
-//! forever.
+//! Trap: If you put a sentinel into the queue, as is common in Python, it ends only one
+//! consumer. If each consumer puts the sentinel back for the next, the last one stays in
+//! the queue, and asyncio's `join` waits forever.
 //!
 //! See also: `queue_join`, `drain_what_waits`, `graceful_shutdown`.
 //!

@@ -1,11 +1,12 @@
 //! Share one queue of jobs among three workers: each takes the next job when it is free.
 //!
-//! A Tokio channel has one receiver, so the workers share it behind a lock. When the
+//! This is the example of asyncio's documentation of queues. A Tokio channel has one
+//! receiver, so the workers (three tasks) share the receiver behind a lock. When the
 //! sender is dropped and the queue is empty, `recv` returns `None`, and the workers end.
-//! In asyncio, wait with `join`, and then cancel the workers. asyncio's documentation of
-//! queues has this example.
+//! In asyncio, you wait with `join` of the queue and then cancel the workers.
 //!
-//! Bounds: Three jobs run at the same time, and ten wait in the queue.
+//! Bounds: Three jobs run at the same time, and ten wait in the queue. Above that, `send`
+//! waits.
 //!
 //! See also: `worker_pool` (with results, and for jobs that may panic),
 //! `many_producers_many_consumers`, `queue_join`.
@@ -18,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::sleep;
 
-/// Takes one job after another, and sleeps so many milliseconds for each.
+/// Takes one job after another. A job is the number of milliseconds to sleep.
 pub async fn worker(jobs: Arc<Mutex<mpsc::Receiver<u64>>>) {
     loop {
         // The lock is released at the end of this line, before the job begins.

@@ -1,13 +1,15 @@
-//! A receiver that waits forever: the sender that nobody dropped.
+//! A receiver that waits forever, because a sender was not dropped.
 //!
-//! A channel ends when its last sender is dropped. A forgotten sender keeps `recv`
-//! waiting, without any message. If you clone the sender for tasks, drop it after the
-//! last clone. If a receiver sends itself more work, let each item carry its own sender:
-//! with the last item, the last sender is dropped. In asyncio, use `Queue.join` or
+//! A channel ends when its last sender is dropped. One forgotten sender keeps `recv`
+//! waiting forever, and no error reports it. If you clone the sender for tasks, drop the
+//! original after the last clone. If the receiver adds work to its own channel, for
+//! example links to further pages, put a clone of the sender into each item. The last
+//! sender is then dropped with the last item. In asyncio, use `Queue.join` or
 //! `Queue.shutdown`.
 //!
-//! Trap: A struct that owns the sender waits forever if a `&mut self` method awaits the
-//! receiving task. Let that method take `self`, and drop the sender first.
+//! Trap: If a struct owns the sender and one of its methods awaits the receiving task,
+//! the method waits forever, because the struct still holds the sender. Let the method
+//! take `self`, and drop the sender before the await.
 //!
 //! See also: `producer_consumer`, `queue_shutdown`, `queue_join`.
 //!

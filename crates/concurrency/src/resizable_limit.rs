@@ -1,15 +1,18 @@
 //! Change a limit of concurrent calls while they run; a heavy call takes several permits.
 //!
-//! A `Semaphore` grows by `add_permits`, but `forget_permits` takes only free permits. So
-//! this limit is a counter, and `acquire` waits until its permits fit. Running calls are
-//! not disturbed: if you lower the limit, new calls wait until enough others have ended.
+//! A `tokio::sync::Semaphore` can grow with `add_permits`, but cannot shrink below the
+//! permits in use, because `forget_permits` removes only free permits. So
+//! `ResizableLimit` below keeps a counter, and its `acquire` waits until the permits of
+//! the call fit. Running calls are not disturbed: if you lower the limit, new calls wait
+//! until enough running calls have ended.
 //!
-//! `asyncio.Semaphore` cannot be resized either: in Python, write the same counter.
+//! `asyncio.Semaphore` cannot be resized either. In Python, write the same counter.
 //!
-//! Bounds: `limit` permits at the same time. Unbounded: Waiting callers.
+//! Bounds: At most `limit` permits are in use; above that, `acquire` waits. Unbounded:
+//! The number of waiting callers.
 //!
-//! Trap: A weight above the limit waits until the limit grows, and holds up all callers
-//! behind it: waiters are served first come, first served.
+//! Trap: If a call asks for more permits than the limit, it waits until the limit grows.
+//! All callers behind it wait too, because waiters are served first come, first served.
 //!
 //! See also: `semaphore`, `limit_concurrency`, `token_bucket`.
 //!

@@ -1,18 +1,20 @@
 //! Restart a failed task with exponential backoff, at most N times in a window of time.
 //!
-//! Your closure creates the future of each run, because a future runs only once. Each run
-//! is a task, so a panic is a failure like an error. The pause doubles with each restart
-//! in the window; after a quiet window it is short again. When the budget of restarts is
-//! spent, the last error is returned: let it end the program, so that the service manager
-//! restarts the program.
+//! You pass a closure that creates the future of each run, because a future runs only
+//! once. Each run is a task, so a panic counts as a failure, like an error. The pause
+//! before a restart doubles with each restart in the window; after a window without
+//! restarts it is short again. After N restarts in the window, the next error is
+//! returned. Let that error end the program, so that the service manager (systemd,
+//! Kubernetes) restarts the program.
 //!
-//! Bounds: `max_restarts` in a window `within`. A run that hangs is not noticed.
+//! Bounds: At most `max_restarts` restarts in a window of the length `within`; then the
+//! error is returned. Unbounded: The time of a run. A run that hangs is not noticed.
 //!
-//! Trap: If the pauses and the failing runs together are longer than the window, the
-//! budget is never spent, and the task is restarted forever. Make the window longer.
+//! Trap: If the pauses and the failing runs together take longer than the window, the
+//! limit is never reached, and the task is restarted forever. Make the window longer.
 //!
-//! Trap: A restart loses what the task had in memory, and hides a bug if nobody reads the
-//! reports. Keep state outside the task.
+//! Trap: If the task keeps state in its variables, a restart loses it. Keep the state
+//! outside the task. And log each restart in `report`, otherwise nobody notices the bug.
 //!
 //! See also: `background_services` (several services, a shutdown), `panic_in_a_task`,
 //! `retry`, `reconnecting_client`.

@@ -1,16 +1,19 @@
 //! A read-write lock: many readers at the same time, or one writer. asyncio has none.
 //!
-//! `RwLock` is fair: a waiting writer holds up the readers that come after it. In a
-//! cache, copy the value out in a separate statement, and load a missing value without a
-//! lock. Another task may have stored a value in between, so look again, by `entry`. For
-//! one load at a time, see `single_flight`.
+//! `tokio::sync::RwLock` is fair: readers that come after a waiting writer wait until the
+//! writer is done. In a cache, clone the value out of the lock in a separate statement,
+//! and load a missing value while you hold no lock. Another task may have stored a value
+//! during the load, so store yours with `entry(key).or_insert(value)`, which keeps the
+//! first. If only one task may load at a time, use `single_flight`.
 //!
-//! Trap: A task that asks for the write lock while it holds a read guard waits forever. A
-//! `match cache.read().await.get(key)` holds its guard to the end of the `match`. `if
-//! let` drops its guard before `else` only from edition 2024 on.
+//! Trap: If a task asks for the write lock while it still holds a read guard, it waits
+//! for itself forever. This happens in a `match cache.read().await.get(key)`, because the
+//! guard lives until the end of the `match`. `if let` drops the guard before `else` only
+//! from edition 2024 on.
 //!
-//! Trap: A task that holds two read guards at the same time may deadlock. A writer that
-//! asks in between waits for the first guard, and the second read waits for the writer.
+//! Trap: If a task takes a second read guard while it holds one, it may deadlock. A
+//! writer that asks in between waits for the first guard, and the second read waits for
+//! the writer. Drop the first guard before you read again.
 //!
 //! See also: `lock`, `once_cell`, `single_flight`.
 //!

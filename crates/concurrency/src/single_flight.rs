@@ -1,17 +1,20 @@
-//! Share one call among concurrent callers of a key: single flight, cache stampede.
+//! Share one call among concurrent callers of a key (single flight, cache stampede).
 //!
-//! A caller whose key is being loaded waits for the running call, and starts no other.
-//! Each call runs in a task, so it survives the caller that started it, as with `shield`.
-//! All waiters get a clone of the result; put an error that is not `Clone` into an `Arc`.
+//! If a call for a key is already running, `SingleFlight::run` below waits for that call
+//! and starts no second call. Each call runs in a task, so it keeps running if its first
+//! caller is cancelled, as with `asyncio.shield`. All waiters get a clone of the result;
+//! put an error that is not `Clone` into an `Arc`.
 //!
-//! Bounds: One call per key, and the running calls whose key was removed by `forget`. A
-//! call without a timeout may hold its key forever.
+//! Bounds: At most one call runs per key, plus the calls whose key you removed with
+//! `forget`. Unbounded: The time of a call. If a call hangs, all callers of its key wait
+//! forever: put a `timeout` into the call.
 //!
-//! Trap: The task of a call must own its data ("borrowed data escapes outside of
-//! method"). To load in a method, give the task an `Arc` of the struct.
+//! Trap: If the call uses `self` of your method, the compiler reports "borrowed data
+//! escapes outside of method", because a task must own its data. Keep your struct in an
+//! `Arc`, and move a clone of the `Arc` into the call.
 //!
-//! In production: `Cache::try_get_with` of `moka` also caches the values, with a TTL and
-//! a capacity. `moka` runs the call in the first caller. If that caller is cancelled,
+//! In production: `try_get_with` of the crate `moka` also caches the values, with a TTL
+//! and a capacity. `moka` runs the call in the first caller. If that caller is cancelled,
 //! another caller starts a new call.
 //!
 //! asyncio: asyncio.create_task, asyncio.shield, asyncio.Task.add_done_callback

@@ -1,15 +1,17 @@
 //! Put an item into a queue without waiting: `put_nowait`, or drop the oldest if full.
 //!
-//! `try_send` is `put_nowait`. Its error returns the item: `Full`, as `QueueFull`, or
-//! `Closed` if the receiver is gone, which an `asyncio.Queue` cannot know. `try_recv` is
-//! `get_nowait`. For `full` and `empty` ask `capacity() == 0` and `is_empty`. The answer
-//! is true only until another task sends or receives.
+//! `try_send` of a `tokio::sync::mpsc` sender is `put_nowait`. Its error contains the
+//! item. The error is `Full`, as `QueueFull`, or `Closed` if the receiver is dropped,
+//! which an `asyncio.Queue` cannot know. `try_recv` is `get_nowait`. In place of `full`
+//! and `empty`, use `capacity() == 0` of the sender and `is_empty` of the receiver. The
+//! answer is true only until another task sends or receives.
 //!
-//! A sender of Tokio cannot take out the oldest item. `async_channel::Sender::force_send`
-//! does: it replaces the oldest item of a full queue, and returns it.
+//! If the newest items matter most, drop the oldest. A sender of Tokio cannot take it out
+//! of the queue. `force_send` of the crate `async-channel` can: it replaces the oldest
+//! item of a full queue, and returns the old item.
 //!
-//! Trap: A loop that retries after every error never ends. Retry only after `Full`:
-//! `Closed` is final.
+//! Trap: If you retry after every error, the loop never ends once the receiver is
+//! dropped, because `Closed` is final. Retry only after `Full`.
 //!
 //! See also: `broadcast` (every receiver may miss items), `watch_a_value`,
 //! `back_pressure`.

@@ -1,14 +1,16 @@
 //! Watch a value that changes: get the latest one, or wait until it meets a condition.
 //!
-//! A `watch` channel keeps one value. A slow receiver misses values in between, and
-//! always gets the last one. `changed` waits for a value that this receiver has not seen,
-//! and fails once the sender is dropped. `wait_for` is `Condition.wait_for` without a
-//! lock and without a call to notify. It sees only the latest value, so it misses a
-//! condition that holds only briefly.
+//! A `tokio::sync::watch` channel keeps one value, the latest. A slow receiver misses
+//! values in between, but always gets the last one. `Receiver::changed` waits for a value
+//! that this receiver has not seen, and fails once the sender is dropped.
+//! `Receiver::wait_for` is asyncio's `Condition.wait_for` without a lock and without a
+//! call to notify. `wait_for` checks only the latest value, so it misses a condition that
+//! holds only briefly.
 //!
-//! Trap: `borrow` returns the guard of a lock, which the sender needs too. Copy the value
-//! before the next await, or `tokio::spawn` refuses: "future cannot be sent between
-//! threads safely".
+//! Trap: If you keep the result of `borrow` across an await, `tokio::spawn` refuses the
+//! task: "future cannot be sent between threads safely". `borrow` returns the guard of a
+//! lock, and while you hold it the sender cannot store a new value. Copy the value out
+//! before the next await.
 //!
 //! See also: `broadcast` (every message), `event`, `condition_queue`.
 //!

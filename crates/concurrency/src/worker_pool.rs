@@ -1,17 +1,19 @@
 //! A worker pool: a few workers on one bounded queue, results as they complete.
 //!
-//! The workers share the queue of jobs. A second queue holds the results, each with the
-//! key of its job. A panic becomes the result of its job, otherwise each panic would cost
-//! a worker. The pool ends when all senders of jobs are dropped, or with `stop`.
-//! `queue_workers` is the plain form.
+//! The workers are tasks that share the queue of jobs. A second queue holds the results,
+//! each with the key of its job. A panic becomes the result of its job; otherwise each
+//! panic would end a worker. The pool ends when all senders of jobs are dropped, or when
+//! you call `stop` of the results. The example `queue_workers` is the plain form.
 //!
-//! Bounds: `workers` jobs at the same time; `waiting` jobs and `waiting` results in the
-//! queues.
+//! Bounds: `workers` jobs run at the same time. The queue of jobs holds `waiting` jobs,
+//! and the queue of results `waiting` results. When both are full, senders of jobs wait.
 //!
-//! Trap: If you send all jobs before you read a result, both queues fill up: a deadlock.
+//! Trap: If you send all jobs before you read a result, both queues fill up, and the
+//! program waits forever. Send in a separate task, as `main` does.
 //!
-//! In production: The receiver of `async-channel` can be cloned and needs no lock. Read
-//! the results of short jobs in a spawned task, which is woken faster than `main`.
+//! In production: The receiver of the crate `async-channel` can be cloned and needs no
+//! lock. If the jobs are short, read the results in a spawned task, because Tokio wakes a
+//! spawned task faster than `main`.
 //!
 //! See also: `pool_with_results`, `job_workers`, `map_with_limit`, `drain_what_waits`.
 //!
