@@ -1,13 +1,14 @@
 //! Async drop: close a value with an await when it is dropped, from its destructor.
 //!
-//! A destructor cannot await, so it moves the value to a task, and the task closes the
-//! value. The code that dropped the value continues and sees no error. `close` waits for
-//! the task and returns the error.
+//! A destructor cannot await. So `CloseOnDrop` below, a guard around your value, moves
+//! the value to a task when it is dropped, and the task closes the value. The code that
+//! dropped the guard continues, and sees no error of the close. To wait for the close and
+//! get its error, call `CloseOnDrop::close`.
 //!
-//! Bounds: Each close takes at most `limit`.
+//! Bounds: Each close takes at most `limit`; then the value is dropped without it.
 //!
-//! Trap: Tasks that are still closing are dropped when `main` ends. Call
-//! `CloseTasks::wait`.
+//! Trap: If `main` ends while values are being closed, they are dropped half-closed.
+//! Await `CloseTasks::wait` at the end of `main`.
 //!
 //! See also: `cleanup_on_cancel`, `exit_stack`, `graceful_shutdown`.
 //!

@@ -1,16 +1,18 @@
 //! Read and write files with tokio::fs (as with aiofiles): whole, by lines, appended.
 //!
-//! `fs::read_to_string` and `fs::write` open and close the file. For lines and many small
-//! writes, wrap the `File` in a `BufReader` or `BufWriter`. Each operation is sent to a
-//! blocking thread. For many small steps, `std::fs` in one `spawn_blocking` is faster.
-//! `read_file` is the plain form.
+//! `fs::read_to_string` and `fs::write` open and close the file. To read lines, wrap the
+//! `File` in a `BufReader`; for many small writes, wrap it in a `BufWriter`. Tokio sends
+//! each operation to a thread for blocking work, so for many small steps `std::fs` in one
+//! `spawn_blocking` is faster. The example `read_file` is the plain form.
 //!
-//! Bounds: Unbounded: The file that `read_to_string` reads, and the length of a line.
+//! Bounds: Unbounded: The size of a file that `read_to_string` reads into memory, and the
+//! length of a line.
 //!
-//! Trap: Dropping a `BufWriter` loses its buffered data, without an error. End with
-//! `flush`, even on a bare `File`: its `write_all` returns before the data is written,
-//! and the next call returns the error. On a full disk that data is then lost, and a
-//! second `flush` returns `Ok`: write the file again.
+//! Trap: If you drop a `BufWriter` without `flush`, the data in its buffer is lost,
+//! without an error. A bare `File` needs a `flush` at the end too, because its
+//! `write_all` returns before the data is written, and only the next call returns the
+//! error. If the disk was full, that data is lost, and a second `flush` returns `Ok`. So
+//! after an error of `flush`, write the file again.
 //!
 //! See also: `read_file`, `temporary_directory`, `file_processor`.
 //!

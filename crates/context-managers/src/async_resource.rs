@@ -1,12 +1,13 @@
 //! Async context manager (async with): open a resource, use it, close it with an await.
 //!
-//! Rust has no `async with`. Use the resource in an async block, and close it after the
-//! block: `?` and `return` leave only the block. So the resource is closed after a
-//! success, an error and an early return. `async_with` is the plain form.
+//! Rust has no `async with`. Use the resource in an async block, and close the resource
+//! after the block. `?` and `return` in the block leave only the block, so the resource
+//! is closed after a success, an error and an early return. The example `async_with` is
+//! the plain form.
 //!
-//! Trap: A panic, a caller that stops waiting, or a `?` outside the block skips the
-//! close. `Drop` runs then, but cannot await ("`await` is only allowed inside `async`
-//! functions and blocks").
+//! Trap: If the block panics, if the caller is cancelled or times out, or if you use `?`
+//! outside the block, the close is skipped. The destructor (`Drop`) still runs, but it
+//! cannot await ("`await` is only allowed inside `async` functions and blocks").
 //!
 //! See also: `async_with`, `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
 //!

@@ -1,11 +1,13 @@
 //! Async with: connect to a database, query it, and disconnect even after an error.
 //!
-//! Rust has no `__aenter__` and `__aexit__`, so you call `connect` and `disconnect`
-//! yourself. Put the queries into an `async` block: there, `?` leaves only the block.
-//! Disconnect after the block, and look at its result last.
+//! Rust has no `__aenter__` and `__aexit__`, so you call `connect` and `disconnect` of
+//! the `Database` below yourself. Put the queries into an `async` block and await it: a
+//! `?` in the block leaves only the block, not the function. Then disconnect, and return
+//! the result of the block last.
 //!
 //! Because `disconnect` takes `self`, the compiler refuses a later query: "borrow of
-//! moved value". A bug or a timeout still skips the disconnect; see `async_resource`.
+//! moved value". A panic in the block, or a timeout around the function, still skips the
+//! disconnect: see `async_resource`.
 //!
 //! See also: `async_resource`, `asynccontextmanager`, `database_connection`.
 //!

@@ -1,12 +1,13 @@
 //! Write an asynccontextmanager: a function that opens a file, lends it, and closes it.
 //!
-//! Python's code before the `yield` comes before `body`, and its `finally` comes after
-//! `body`. The caller passes the block of its `async with` as an async closure. A `?` or
-//! `return` in the closure leaves only the closure, so an error does not skip the close.
-//! `with_file` returns the result of the closure.
+//! The function `with_file` below takes an async closure, `body`, in place of the block
+//! of an `async with`. What Python does before the `yield` stands before the call of
+//! `body`, and what Python does in `finally` stands after the call. A `?` or `return` in
+//! the closure leaves only the closure, so an error does not skip the close. `with_file`
+//! returns the result of the closure.
 //!
-//! A panic skips the close, and so does a timeout around the call. `scoped_resource`
-//! closes after a panic, and reports an error of the close.
+//! A panic skips the close, and so does a timeout around the call. The example
+//! `scoped_resource` closes even after a panic, and reports an error of the close.
 //!
 //! See also: `scoped_resource`, `async_with`, `drop_guard`.
 //!

@@ -1,14 +1,16 @@
 //! Clean up after cancellation when the clean-up has to await, as in a `finally`.
 //!
-//! In asyncio, a `finally` may await after a cancel; a second cancel interrupts it. An
-//! aborted Rust task is dropped at its current await, and no later line runs. So the
-//! clean-up runs in a separate task, after the body has ended. If the clean-up does not
-//! await, put it into a destructor: see `drop_guard`.
+//! In asyncio, a `finally` may await after a cancel, until a second cancel interrupts it.
+//! An aborted task of Tokio is dropped at its current await, and no later line of the
+//! task runs. So the function `with_clean_up` below runs the clean-up in a separate task,
+//! after the body has ended. If the clean-up does not await, put it into a destructor:
+//! see `drop_guard`.
 //!
-//! Trap: A clean-up that follows the body in the same task runs after an error of the
-//! body, but never after an `abort`.
+//! Trap: If you write the clean-up after the body in the same task, it runs after an
+//! error of the body, but never after an `abort`.
 //!
-//! Trap: The end of `main` drops a running clean-up. Wait for the `TaskTracker` first.
+//! Trap: If `main` ends during a clean-up, the clean-up is dropped half-way. Wait for the
+//! `TaskTracker` that you passed to `with_clean_up` first.
 //!
 //! See also: `drop_guard`, `exit_stack`, `shield_and_clean_up`, `graceful_shutdown`.
 //!

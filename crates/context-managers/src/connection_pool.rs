@@ -1,21 +1,24 @@
 //! A connection pool: at most N connections, which are reused and replaced when broken.
 //!
-//! `pool.acquire().await` is `async with pool.acquire()`: a dropped connection returns to
-//! the pool, even if its task fails, panics or is cancelled. `simple_pool` is the plain
+//! `pool.acquire().await` takes the place of `async with pool.acquire()`. It returns a
+//! guard of the connection: when you drop the guard, the connection returns to the pool,
+//! even if the task fails, panics or is cancelled. The example `simple_pool` is the plain
 //! form. If `acquire` times out under load, look for callers that keep a connection while
 //! they wait for something else, or for a second connection.
 //!
-//! Bounds: `max_size` connections, and `acquire_timeout` for a caller. Put a `timeout`
-//! into `connect`: a call that hangs keeps its permit. Idle connections stay open; test
-//! their age in `has_broken`.
+//! Bounds: At most `max_size` connections are open. When all are in use, `acquire` waits
+//! at most `acquire_timeout` and then returns an error. Put a `timeout` into your
+//! function `connect`: a call that hangs takes the place of a connection forever.
+//! Unbounded: The age of idle connections; test it in your function `has_broken`.
 //!
-//! Trap: A task that is cancelled during a query returns its connection with the answer
-//! still on the way. The next user would read that answer as its own. So the pool calls
-//! `has_broken` when a connection comes back, and again before it is reused.
+//! Trap: If a task is cancelled during a query, its connection returns to the pool with
+//! the answer still on the way. The next user would read that answer as its own. So the
+//! pool calls your `has_broken` when a connection comes back, and again before it is
+//! reused. If `has_broken` returns true, the connection is closed.
 //!
-//! In production: `deadpool` calls an async `recycle` before each reuse, which can send a
-//! query; `has_broken` cannot await. `deadpool` also closes idle connections and counts
-//! them.
+//! In production: The crate `deadpool` awaits a function `recycle` before each reuse,
+//! which can send a query to the server; `has_broken` cannot await. `deadpool` also
+//! closes idle connections, and counts connections.
 //!
 //! See also: `pg_pool`, `simple_pool`, `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!

@@ -1,13 +1,17 @@
 //! A database connection (sqlite3, aiosqlite) that is opened, used, and closed again.
 //!
-//! rusqlite blocks, so each call runs on a blocking thread. A lock gives the connection
-//! to one call at a time. `close` returns the error of closing. Dropping the last clone
-//! also closes, but blocks the current thread and loses the error.
+//! A call of the crate `rusqlite` blocks its thread, so `Database::call` below runs your
+//! closure on another thread, with `spawn_blocking`. A lock gives the connection to one
+//! call at a time. `close` returns the error of closing. Dropping the last clone of the
+//! `Database` also closes the connection, but blocks the current thread and loses the
+//! error.
 //!
-//! Trap: A call that has begun runs to its end, even if its caller was cancelled.
+//! Trap: If you cancel a caller, its call may still change the database: a call that has
+//! begun runs to its end.
 //!
-//! Trap: Python's sqlite3 begins a transaction by itself, and rolls it back unless you
-//! commit. Here each statement commits by itself. See `transaction`.
+//! Trap: In `rusqlite` each statement commits by itself, so a later error does not undo
+//! it. Python's sqlite3 begins a transaction by itself, and rolls it back unless you
+//! commit. See `transaction`.
 //!
 //! See also: `transaction`, `connection_pool`, `async_sqlite`.
 //!

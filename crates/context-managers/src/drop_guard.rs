@@ -1,15 +1,16 @@
 //! Clean up in a destructor: a drop guard for return, error, panic and cancellation.
 //!
-//! Like a `finally`, `drop` runs however the guard's scope ends, even if its task is
+//! A guard is a value whose destructor, `drop`, cleans up, such as `Reservation` below.
+//! Like a `finally`, `drop` runs however the guard's scope ends, even if the task is
 //! aborted at an await. Several guards are dropped in reverse order.
 //!
-//! Trap: `let _ = Reservation::new(..)` drops the guard immediately. Bind it to a name,
-//! as in `let _guard`.
+//! Trap: If you write `let _ = Reservation::new(..)`, the guard is dropped immediately
+//! and the seat is free again. Bind the guard to a name, as in `let _guard`.
 //!
-//! Trap: `drop` does not run after `mem::forget`, `process::exit` or `process::abort`,
-//! and it cannot await: see `async_drop`.
+//! Trap: If you call `mem::forget` on the guard, or end the program with `process::exit`
+//! or `process::abort`, `drop` does not run. And `drop` cannot await: see `async_drop`.
 //!
-//! In production: `scopeguard` makes a guard of any closure, without a struct.
+//! In production: The crate `scopeguard` makes a guard of any closure, without a struct.
 //!
 //! See also: `async_drop`, `cleanup_on_cancel`, `exit_stack`.
 //!

@@ -1,17 +1,21 @@
-//! An exit stack, as `AsyncExitStack`: many resources, closed in reverse.
+//! An exit stack, as `AsyncExitStack`: many resources, closed in reverse order.
 //!
-//! `enter` takes a resource and a function that closes it, and returns a guard for the
-//! body. `close` closes all resources, even if one of them fails to close. There is no
-//! `pop_all`: to keep the resources open, return the stack to the code that closes it.
+//! `ExitStack::enter` below takes a resource and a function that closes it. `enter`
+//! returns a guard, through which your code uses the resource. `ExitStack::close` closes
+//! all resources, even if one of them fails to close. There is no `pop_all`: to keep the
+//! resources open, return the stack, and let the caller close it.
 //!
-//! Bounds: Unbounded: The time to close a resource. Put a `timeout` into the function.
+//! Bounds: Unbounded: The time to close a resource. Put a `timeout` into the function
+//! that closes it.
 //!
-//! Trap: An abort, a panic and an early `?` skip `close`. Then a task of the
-//! `TaskTracker` closes the resources and prints errors to standard error. Wait for the
-//! tracker before `main` ends, or the runtime drops the resources that are still open.
+//! Trap: If an abort, a panic or an early `?` skips `close`, the stack is dropped. Then a
+//! task of the stack's `TaskTracker` closes the resources, and prints errors to standard
+//! error. Wait for this tracker before `main` ends. Otherwise the resources that are
+//! still open are dropped and not closed.
 //!
-//! Trap: A body cannot return a guard: "cannot move out of `stack` because it is
-//! borrowed". A function that opens resources takes the `&ExitStack` of its caller.
+//! Trap: If a function creates the stack and returns it with a guard, the compiler
+//! reports "cannot move out of `stack` because it is borrowed". A function that opens
+//! resources takes the `&ExitStack` of its caller.
 //!
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!

@@ -1,14 +1,17 @@
 //! A lease: a lock with a time limit, which is released if its holder does not renew it.
 //!
-//! A task that hangs keeps an ordinary lock forever. A lease expires, unless its holder
-//! renews it between two steps of its work.
+//! A task that hangs keeps an ordinary lock forever. A lease ends after a fixed time,
+//! unless its holder renews it between two steps of its work. `LeaseLock::acquire` below
+//! waits for a lease.
 //!
-//! Trap: A holder that is delayed at an await does not notice that its lease expires, and
-//! overwrites the data of the next holder. Send the lease's token, which only grows, with
-//! each write. The store must reject a token that is lower than one it has seen.
+//! Trap: If a holder is delayed at an await, its lease may expire without its notice, and
+//! it overwrites the data of the next holder. Each lease has a number, its token, which
+//! is higher than the token of the lease before. Send the token with each write. The
+//! store must reject a token that is lower than one that it has seen.
 //!
-//! In production: This lock works within one process. Programs on several machines need a
-//! shared store, which grants the lease and rejects old tokens.
+//! In production: `LeaseLock` works within one process. If programs on several machines
+//! share the lock, a common store, such as Redis or PostgreSQL, must grant the lease and
+//! reject old tokens.
 //!
 //! See also: `pg_leader`, `redis_lock`, `semaphore`, `job_queue`.
 //!

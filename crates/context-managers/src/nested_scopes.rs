@@ -1,15 +1,17 @@
 //! Nest async context managers, as in `async with a, b`: open in order, close in reverse.
 //!
-//! `with_connection` opens a connection, awaits the body and closes the connection. Nest
-//! two calls for `async with a, b`. If the second connection does not open, the first is
-//! closed and the body never runs. A panic skips the close: see `scoped_resource`.
+//! The function `with_connection` below opens a connection, awaits a closure (the body)
+//! and closes the connection. For `async with a, b`, call `with_connection` again in the
+//! body. If the second connection does not open, the first is closed and the inner body
+//! never runs. A panic skips the close: see `scoped_resource`.
 //!
-//! Trap: If you open two connections at the same time with `try_join!`, or `gather`, and
-//! one fails, the other connection stays open. Wait for both with `join!`, and close the
-//! open one.
+//! Trap: If you open two connections at the same time with `try_join!`, or in Python with
+//! `gather`, and one fails, the other connection stays open. Wait for both with `join!`,
+//! and close the one that was opened, as `open_both` below does.
 //!
-//! Trap: In a task, a body that runs twice cannot be an `AsyncFnMut` ("implementation of
-//! `Send` is not general enough"). Take `FnMut() -> Fut`, as `retry` does.
+//! Trap: If your function calls its body more than once and takes it as `AsyncFnMut`, a
+//! task that calls your function does not compile: "implementation of `Send` is not
+//! general enough". Take the body as `FnMut() -> Fut`, as the example `retry` does.
 //!
 //! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.
 //!

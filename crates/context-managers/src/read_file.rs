@@ -1,11 +1,13 @@
 //! Read and write a text file: tokio::fs instead of aiofiles, without an async with.
 //!
-//! `fs::read_to_string` opens the file, reads all of it and closes it. `fs::write`
-//! creates a file, or replaces what was in it. For bytes there is `fs::read`. Text that
-//! is not UTF-8 is an error. Unlike Python's errors, Rust's do not name the file: "No
-//! such file or directory (os error 2)". Add the name when you report one.
+//! `tokio::fs::read_to_string` opens the file, reads all of it and closes it. `fs::write`
+//! creates a file, or replaces its contents. For bytes there is `fs::read`. Text that is
+//! not UTF-8 is an error. Unlike Python's errors, Rust's errors do not contain the name
+//! of the file: "No such file or directory (os error 2)". Add the name when you report an
+//! error.
 //!
-//! Bounds: Unbounded: The file, which is all in memory; `async_files` reads by lines.
+//! Bounds: Unbounded: The size of the file, which is read into memory as a whole. The
+//! example `async_files` reads line by line.
 //!
 //! See also: `async_files`, `temporary_directory`, `write_whole_file`.
 //!

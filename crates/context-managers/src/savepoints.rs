@@ -1,19 +1,23 @@
 //! Savepoints: undo a part of a transaction, and keep the rest.
 //!
-//! `nested` is a transaction within a transaction. If its closure fails, its own changes
-//! are undone, and the transaction continues. Parts may be nested. The whole transaction
-//! is one closure on a blocking thread, so a cancelled caller never leaves it half-way.
+//! `Database::transaction` below runs one closure, the whole transaction, on a thread for
+//! blocking work, so a cancelled caller never leaves it half done. In the closure, the
+//! function `nested` runs a part of the transaction. If the part fails, only its own
+//! changes are undone, and the transaction continues. Parts may be nested.
 //!
-//! Bounds: While another program writes, `transaction` tries `attempts` times, `delay`
-//! apart, and holds no thread in between. The closure is not limited.
+//! Bounds: If another program is writing, `transaction` tries to begin `attempts` times,
+//! with a pause of `delay` in between, and holds no thread in the pause. Then it returns
+//! an error. Unbounded: The time of the closure.
 //!
-//! Trap: A full disk and `ON CONFLICT ROLLBACK` end the whole transaction. Each later
-//! statement would commit by itself. `nested` then returns an outer `Err`, not that of
-//! the closure: pass it on.
+//! Trap: If the disk is full, or a statement with `ON CONFLICT ROLLBACK` fails, SQLite
+//! ends the whole transaction, and each later statement would commit by itself. Of the
+//! `Result` in a `Result` that `nested` returns, the outer one is then an error: return
+//! it with `?`, and write nothing more.
 //!
-//! Trap: A plain BEGIN that first reads and then writes fails immediately if another
-//! program has written: "database is locked". `busy_timeout` does not help. BEGIN
-//! IMMEDIATE does.
+//! Trap: If a transaction begins with a plain BEGIN, reads, and then writes, the write
+//! fails immediately with "database is locked" when another program has written in
+//! between. A longer `busy_timeout` does not help. Begin with BEGIN IMMEDIATE, as this
+//! file does.
 //!
 //! See also: `transaction` (awaits between statements), `sqlite_pool`, `retry`.
 //!
@@ -39,7 +43,7 @@ pub struct Database {
 
 impl Database {
     /// Returns a database that owns this connection. If another program writes, each
-    /// transaction tries to begin so many times, with this delay between two attempts.
+    /// transaction tries to begin `attempts` times, with `delay` between two attempts.
     ///
     /// # Errors
     ///

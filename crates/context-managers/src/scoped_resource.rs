@@ -1,16 +1,19 @@
-//! An asynccontextmanager: a function that runs an async closure, and then cleans up.
+//! An asynccontextmanager: lend a resource to an async closure, and then close it.
 //!
-//! The body is an async closure that borrows the resource. A second closure, which may
-//! await, closes the resource when the body has ended. It runs even after a panic, and
-//! its error is returned. `asynccontextmanager` is the plain form.
+//! The function `scoped` below takes a resource and two async closures. The first, the
+//! body, borrows the resource and works with it. The second closes the resource when the
+//! body has ended, even after a panic of the body. An error of the close is returned,
+//! too. The example `asynccontextmanager` is the plain form.
 //!
-//! Trap: If the caller stops waiting, the body is dropped and nothing closes the
-//! resource. Spawn the whole scope as a task, which then runs to its end. To stop the
-//! body and still clean up, see `cleanup_on_cancel`.
+//! Trap: If the caller of `scoped` is cancelled or times out, the body is dropped and
+//! nothing closes the resource. Spawn the call of `scoped` as a task: the task runs to
+//! its end even if nobody waits for it. To stop the body and still clean up, see
+//! `cleanup_on_cancel`.
 //!
-//! Trap: The body cannot return a reference to the resource ("lifetime may not live long
-//! enough"). If the compiler cannot infer the body's error type ("type annotations
-//! needed"), end the body with `Ok::<_, MyError>(())`.
+//! Trap: If the body returns a reference to the resource, the compiler reports "lifetime
+//! may not live long enough": return an owned value. If the compiler cannot infer the
+//! error type of the body ("type annotations needed"), end the body with `Ok::<_,
+//! MyError>(())`.
 //!
 //! See also: `asynccontextmanager`, `async_resource`, `exit_stack`, `transaction`.
 //!

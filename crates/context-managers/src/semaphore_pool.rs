@@ -1,15 +1,17 @@
-//! A pool as a context manager: a permit is released when its guard is dropped.
+//! A pool as a context manager: a place becomes free when its guard is dropped.
 //!
-//! A permit is released on return, on an error, in a panic and when its task is aborted.
-//! The release does not await, so no `await` can be forgotten. A struct, such as
-//! `Session` here, can keep an owned permit.
+//! A permit of a `Semaphore` is a place in the pool, and at the same time the guard: when
+//! it is dropped, the place is free. So a place is released on return, on an error, in a
+//! panic and when the task is aborted. The release does not await, so no `await` can be
+//! forgotten. A struct, such as `Session` below, can keep an owned permit.
 //!
 //! Trap: If you release a permit by hand after the work, a `?` in the work skips the
-//! release. In Python, an `async def release` that `__aexit__` does not await never runs;
-//! Python only prints a warning.
+//! release, and the place is lost. In Python, an `async def release` that `__aexit__`
+//! does not await never runs, and Python only prints a warning.
 //!
-//! Trap: `add_permits` can release more than was acquired. Only Python's
-//! `BoundedSemaphore` raises an error then; a guard releases exactly once.
+//! Trap: If you release with `add_permits`, you can release more permits than were
+//! acquired, and the limit grows without an error. Python's `BoundedSemaphore` raises an
+//! error then. A guard releases exactly once.
 //!
 //! See also: `semaphore`, `simple_pool`, `connection_pool`, `bulkhead`.
 //!

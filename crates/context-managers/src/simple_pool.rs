@@ -1,13 +1,15 @@
 //! A simple connection pool: at most N connections, each reused by later queries.
 //!
-//! A semaphore has a permit for each connection, and a list holds the idle ones. `fetch`
-//! takes one from the list, or opens one, and puts it back when the rows have arrived. A
-//! cancelled query closes its connection, because rows may still be on their way.
+//! `Pool` below has a semaphore with N permits and a list of idle connections. `fetch`
+//! waits for a permit, and takes a connection from the list or opens a new one. When the
+//! rows have arrived, `fetch` puts the connection into the list. If `fetch` is cancelled
+//! during its query, the connection is closed, because rows may still be on their way.
 //!
-//! To name connections in logs, number each when it is opened. The count of connections
-//! in use does not work: several would get the same number.
+//! To tell connections apart in logs, give each a number when it is opened. Do not use
+//! the number of connections in use: several connections would get the same number.
 //!
-//! Bounds: The permits. Unbounded: Waiting callers, and the time of a query.
+//! Bounds: At most N connections are open; when all are in use, `fetch` waits. Unbounded:
+//! The number of waiting callers, and the time of a query.
 //!
 //! See also: `connection_pool`, `semaphore_pool`, `sqlite_pool`.
 //!
@@ -27,7 +29,7 @@ async fn open() -> Connection {
     Connection
 }
 
-/// As many connections as permits, and those that no query uses.
+/// A pool: `permits` limits the open connections, `idle` holds those that no query uses.
 pub struct Pool {
     pub permits: Semaphore,
     pub idle: Mutex<Vec<Connection>>,

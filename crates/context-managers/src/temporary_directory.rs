@@ -1,14 +1,16 @@
 //! A temporary directory that is removed on success, error, panic and cancel.
 //!
-//! A dropped `tempfile::TempDir` removes its directory, but blocks the runtime's thread
-//! and reports no error. So `with_temporary_directory` calls `close` on a blocking thread
-//! and returns its error. After a panic or a cancellation, only `Drop` runs.
+//! When a `tempfile::TempDir` is dropped, it removes its directory, but it blocks the
+//! runtime's thread and reports no error. So the function `with_temporary_directory`
+//! below calls `TempDir::close` with `spawn_blocking` and returns its error. After a
+//! panic or a cancellation there is only the drop.
 //!
-//! Trap: `tempdir()?.path().to_path_buf()` drops the guard immediately. The path then
-//! names no directory. Keep the guard, as in Python.
+//! Trap: If you write `tempdir()?.path().to_path_buf()`, the directory is removed
+//! immediately, because nothing keeps the `TempDir`. The path then names no directory.
+//! Keep the `TempDir` in a variable for as long as you use the path.
 //!
-//! Trap: A dropped call of `tokio::fs` keeps running in its thread. The call may create
-//! the directory again, or make the removal fail.
+//! Trap: If a call of `tokio::fs` is dropped, for example by a timeout, it keeps running
+//! in its thread. The call may then create the directory again, or make the removal fail.
 //!
 //! See also: `async_files`, `drop_guard`.
 //!

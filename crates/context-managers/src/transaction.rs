@@ -1,15 +1,17 @@
 //! A database transaction as an async context manager: commit on success, else roll back.
 //!
-//! The body may await between statements. If it returns a value, the transaction commits.
-//! After an error, a panic or a cancel it rolls back. A cancelled task cannot await: then
-//! a destructor rolls back, and the next transaction waits for the rollback.
+//! `Database::transaction` below takes an async closure, the body, which may await
+//! between statements. If the body returns `Ok`, the transaction commits. After an error,
+//! a panic or a cancellation, the transaction rolls back. Because a cancelled task cannot
+//! await, a destructor does the rollback then, and the next transaction waits for it.
 //!
-//! Bounds: One transaction at a time. Each statement, even the COMMIT, waits at most 5 s
-//! for other programs ("database is locked"): see `Connection::busy_timeout`.
+//! Bounds: One transaction runs at a time; the next callers wait. Each statement, even
+//! the COMMIT, waits at most 5 s for other programs, and then fails with "database is
+//! locked". To change the 5 s, call `rusqlite::Connection::busy_timeout`.
 //!
-//! Trap: With a lock for each statement, another task can write between two statements. A
-//! rollback then undoes the other task's write, too. Hold the lock for the whole
-//! transaction.
+//! Trap: If tasks share a connection and lock it for each statement only, another task
+//! can write between two statements of your transaction. Your rollback then undoes the
+//! write of the other task, too. Hold the lock for the whole transaction.
 //!
 //! See also: `savepoints`, `pg_transaction`, `connection_pool`, `async_sqlite`.
 //!

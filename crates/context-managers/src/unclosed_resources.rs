@@ -1,14 +1,15 @@
 //! Find resources that nobody closed: a registry of weak references, and a destructor.
 //!
-//! The registry has a `Weak` to each connection, like Python's `weakref.WeakSet`. The
-//! registry lists the open connections and closes them, but keeps none alive. `Drop`
-//! reports a connection that was never closed, as `__del__` does. A guard that closes by
-//! itself is better: see `async_drop`.
+//! `Registry` below has a weak reference (`Weak`) to each connection, like Python's
+//! `weakref.WeakSet`. The registry can list and close the connections that are still
+//! open, but keeps none alive. The destructor (`Drop`) of a connection reports that it
+//! was never closed, as `__del__` does in Python. Where you can, use a guard that closes
+//! by itself: see `async_drop`.
 //!
-//! Bounds: Unbounded: The number of connections.
+//! Bounds: Unbounded: The number of connections in the registry.
 //!
-//! Trap: Two values that hold an `Arc` of each other are never dropped, and so never
-//! reported. Rust has no garbage collector for cycles. Replace one of the two `Arc`s by a
+//! Trap: If two values hold an `Arc` of each other, they are never dropped, and so never
+//! reported: Rust has no garbage collector for cycles. Replace one of the two `Arc`s by a
 //! `Weak`.
 //!
 //! See also: `async_drop`, `drop_guard`, `exit_stack`.
