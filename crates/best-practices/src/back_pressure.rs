@@ -1,16 +1,21 @@
-//! Backpressure: the queue before a slow stage grows, blocks the source, or drops items.
+//! Backpressure: what to do when items come faster than they can be processed.
 //!
-//! A queue between a source and a slower stage must grow, make the source wait, or lose
-//! items. The default is `channel(n)` with `send`: the source waits. A sensor or a live
-//! feed cannot wait: `try_send` drops the new item when the queue is full. To drop the
-//! oldest instead, use `broadcast(n)` with one receiver (`broadcast`).
+//! If a queue is between a fast source and a slow consumer, either the queue grows, or
+//! the source waits, or items are lost. The default is a `tokio::sync::mpsc::channel(n)`
+//! with `send`: when the queue is full, the source waits. If the source cannot wait, as a
+//! sensor or a live feed, call `try_send` and drop the new item when the queue is full.
+//! To drop the oldest item instead, use a `tokio::sync::broadcast` channel with one
+//! receiver (see the example `broadcast`).
 //!
-//! Bounds: N items wait.
+//! Bounds: At most n items wait in the queue; above that, `send` waits and `try_send`
+//! returns an error.
 //!
-//! Trap: `unbounded_channel` and `asyncio.Queue()` never fail: they use more memory, and
-//! items wait ever longer. A task for each item is an unbounded queue as well.
+//! Trap: If you use `unbounded_channel`, or `asyncio.Queue()`, sending never fails, but
+//! items wait ever longer and the memory fills up. A spawned task for each item is such a
+//! queue, too.
 //!
-//! In production: `async-channel`'s `force_send` drops the oldest item and returns it.
+//! In production: `force_send` of the crate `async-channel` replaces the oldest item of a
+//! full queue and returns it.
 //!
 //! See also: `try_send`, `broadcast`, `watch_a_value`, `semaphore`.
 //!

@@ -1,16 +1,19 @@
 //! Batching: collect items from a queue and write them together, by size or after a time.
 //!
-//! A batch makes one trip to a database instead of one for each item. `recv_many` takes
-//! the waiting items and does not wait for more. If items come slowly, wait a short time
-//! after the first one, so that they form a batch too. Dropping the senders ends the
-//! wait: the rest is the last batch.
+//! Writing a batch is one trip to a database instead of one trip for each item.
+//! `recv_many` of a Tokio channel takes the waiting items and does not wait for more. So
+//! if items come slowly, each would be its own batch. `Batches::next` below waits a short
+//! time after the first item, the `linger`, so that several items form a batch. When all
+//! senders are dropped, it returns the last items immediately.
 //!
-//! Trap: A batch in a local variable is lost when a timeout, a `select!` or an abort
-//! drops the future. Here the batch stays in the struct until it is written, and the next
-//! call continues it.
+//! Trap: If you collect a batch in a local variable, it is lost when a timeout, a
+//! `select!` or an abort drops the future. `Batches` keeps the batch in the struct until
+//! you call `written`, and the next call of `next` continues it.
 //!
-//! Trap: If only the reply is lost, a batch is written twice. Make the insert idempotent,
-//! for example with a unique key. A batch with one bad item fails each time: split it.
+//! Trap: If you write a batch again after an error, it may be in the database twice,
+//! because perhaps only the reply was lost. Make the insert idempotent, for example with
+//! a unique key. And if a batch contains one bad item, the batch fails each time: split
+//! it.
 //!
 //! See also: `chunks_timeout` (on a stream), `drain_what_waits`,
 //! `sqlite_batch_insert`.

@@ -1,13 +1,16 @@
 //! Test cancellation: drop a future at each of its awaits, and see what is lost.
 //!
-//! A timeout or a lost `select!` may drop a future at any await. A test that cancels
-//! after some milliseconds tries only one await. So drop a future at its first
-//! suspension, a new one at its second, and so on until one completes. An await that is
-//! ready immediately does not suspend and is not counted. Make each await wait: read
-//! from an empty channel, write to a full one, lock a held lock.
+//! A timeout, or a `select!` that another branch wins, may drop a future at any await. A
+//! test that cancels after some milliseconds tries only one of them. So `at_each_await`
+//! below calls your test again and again: it drops the first future where it first waits,
+//! a new future where it waits the second time, and so on until one completes. An await
+//! that is ready immediately does not count. So make each await wait: read from an empty
+//! channel, write to a full one, lock a held lock.
 //!
-//! Trap: A value in a local variable is lost with the future. Keep it in `self`, or take
-//! it after the last await: `mpsc::Sender::reserve` waits for the permit first.
+//! Trap: If a future keeps a received value in a local variable over an await, the value
+//! is lost when the future is dropped. Keep the value in `self`, or take it after the
+//! last await. For example, `mpsc::Sender::reserve` waits for a place in the queue before
+//! you take the item.
 //!
 //! See also: `cancel_safety`, `property_test`, `batching`.
 //!

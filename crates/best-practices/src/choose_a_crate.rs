@@ -1,18 +1,22 @@
-//! Retry, rate limit and cache from crates: backon, governor, moka in three lines each.
+//! Retry, rate limit and cache with the crates backon, governor and moka, in a few lines.
 //!
 //! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). The tests
 //! of this page check the book's claims about these and other crates.
 //!
-//! Trap: Without `when`, `backon` retries all errors. It counts retries, not attempts.
+//! Trap: If you leave out `when`, `backon` retries all errors, even those that no retry
+//! can cure. And `with_max_times(3)` means three retries, so four calls.
 //!
-//! Trap: `governor` lets a burst through, and then the rate. A burst of five, and one
-//! more each 0.2 s, make nine calls in the first 0.9 s.
+//! Trap: If a server allows five calls in a second, a `governor` with a burst of five and
+//! one more each 0.2 s is too fast: it makes nine calls in the first 0.9 s, because the
+//! burst comes on top of the rate.
 //!
-//! Trap: `moka` runs a load in the first caller. If that caller is dropped, the next
-//! caller starts the load again.
+//! Trap: If the first caller of a missing key is dropped, for example by a timeout, its
+//! load is lost, and the next caller starts it again. `moka` runs a load in its first
+//! caller.
 //!
-//! In production: The clock of `moka` cannot be paused in tests. `governor` waits on the
-//! real clock; to ask it without a wait in a test, give it a `FakeRelativeClock`.
+//! In production: In tests, `moka` and the waits of `governor` ignore Tokio's paused
+//! clock. To test without a wait, give `governor` a `FakeRelativeClock`, and ask it
+//! instead of waiting.
 //!
 //! See also: `retry`, `token_bucket`, `sliding_window`, `ttl_cache`, `single_flight`.
 //!

@@ -1,17 +1,21 @@
-//! CPU-bound work, such as primes: off the event loop, on rayon's threads, and cancelled.
+//! CPU-bound work, such as primes: run it in parallel outside the runtime, and cancel it.
 //!
-//! A calculation never awaits, so it stops its thread, and perhaps all timers and sockets
-//! (`blocking_vs_async`). For a single calculation, `heavy_computation` is enough. Here a
-//! rayon pool has N threads for all calculations, `into_par_iter` spreads one calculation
-//! over all threads, and dropping the call cancels it.
+//! A calculation never awaits, so in a task it blocks its thread, and perhaps all timers
+//! and sockets (`blocking_vs_async`). For a single calculation, the example
+//! `heavy_computation` is enough. `CpuPool` below has N threads of the crate `rayon` for
+//! all calculations. `into_par_iter` spreads one calculation over all these threads. If
+//! the future of `CpuPool::run` is dropped, the calculation is cancelled.
 //!
-//! Bounds: N threads. Unbounded: The queue; acquire a permit before `run`.
+//! Bounds: At most N threads calculate; further calculations wait in a queue. Unbounded:
+//! The queue. To limit it, acquire a permit of a semaphore before `run`.
 //!
-//! Trap: `abort` does not stop a calculation that has started. Check a flag between
-//! portions, not in the innermost loop: `is_cancelled` takes a lock.
+//! Trap: If you abort the task that waits, a calculation that has started keeps running
+//! until it looks at its `CancellationToken`. Call `is_cancelled` between portions of the
+//! work, not in the innermost loop, because it takes a lock.
 //!
-//! Trap: A panic in `rayon::spawn` ends the process. Here the panic is caught, and raised
-//! again in the caller that awaits the result.
+//! Trap: If a calculation panics in `rayon::spawn`, the whole process ends. So
+//! `CpuPool::run` catches the panic and raises it again in the caller that awaits the
+//! result.
 //!
 //! See also: `heavy_computation`, `cooperative_loops`, `back_pressure`.
 //!

@@ -1,19 +1,22 @@
-//! Debug a hang: print each task and where it waits, with async-backtrace.
+//! Debug a hang: print which function each task is in and where it waits.
 //!
-//! Without flags, Tokio shows no stack of a task. Put `#[framed]` on the async functions
-//! that matter: `taskdump_tree(false)` is then `all_tasks` and `print_call_graph` in one,
-//! with file and line. Print the tree when a deadline has passed, or on a signal.
-//! Functions without `#[framed]` are left out.
+//! Tokio alone does not show the stack of a task. With the crate `async-backtrace`, put
+//! the attribute `#[framed]` on the async functions that matter. Then
+//! `async_backtrace::taskdump_tree(false)` returns all tasks that are in such functions,
+//! with file and line, as asyncio's `all_tasks` and `print_call_graph` do. Print this
+//! dump when a deadline has passed, or on a signal. Functions without `#[framed]` are
+//! left out.
 //!
-//! Trap: A `timeout` that expires drops its future, so the dump no longer shows it. Put
-//! the `timeout` around the wait for a task, or around `&mut` of a pinned future.
+//! Trap: If you print the dump after a `timeout` has expired, the hanging function is
+//! missing, because the `timeout` has dropped its future. Put the `timeout` around the
+//! wait for a task, as `main` does, or around `&mut` of a pinned future.
 //!
-//! Trap: `taskdump_tree(true)` waits for each running poll. If a poll never ends, the
-//! dump hangs, and no framed task can begin or end. With `false`, a running task is shown
-//! as `[POLLING]`.
+//! Trap: If you call `taskdump_tree(true)`, it waits until each running task reaches its
+//! next await. If a task blocks forever, the dump hangs, and no other function with
+//! `#[framed]` can begin or end. With `false`, a running task is shown as `[POLLING]`.
 //!
-//! In production: `Handle::dump()` gives stacks of all tasks, `#[framed]` or not (Linux,
-//! `--cfg tokio_unstable`, feature `taskdump`).
+//! In production: `tokio::runtime::Handle::dump` shows the stacks of all tasks, without
+//! `#[framed]`. It needs Linux, `--cfg tokio_unstable` and Tokio's feature `taskdump`.
 //!
 //! See also: `task_dump` (on a signal), `watchdog` (what blocks), `deadlock`.
 //!

@@ -1,16 +1,19 @@
 //! Simulate a network and its partitions with turmoil, on simulated time, from a seed.
 //!
-//! turmoil runs the hosts of a program on one thread, each on its own paused runtime. The
-//! seed decides how long messages take. Try seed after seed; the seed that finds a bug
-//! repeats it. turmoil has its own sockets: write your code over any `AsyncRead +
-//! AsyncWrite`, and give hyper a connector. In a runtime, turmoil's `run` panics: "Cannot
-//! start a runtime from within a runtime".
+//! The crate `turmoil` runs client and server of a program on one thread, each in its own
+//! runtime with a paused clock. The seed, a number, decides how long each message takes.
+//! Try seed after seed; a seed that finds a bug finds it again in each run. turmoil has
+//! its own sockets. So write your code over any `AsyncRead + AsyncWrite`, and give an
+//! HTTP client of `hyper` a connector. Call turmoil's `run` from a plain `fn`: in a
+//! runtime it panics with "Cannot start a runtime from within a runtime".
 //!
-//! Trap: `partition` loses messages for good, but real TCP sends them again when the
-//! network is back. Model an outage by `hold` and `release`.
+//! Trap: If you cut the network with `turmoil::partition`, messages are lost for good,
+//! but real TCP sends them again when the network is back. To simulate an outage, call
+//! `turmoil::hold` and later `release`.
 //!
-//! Trap: A seed does not cover a `HashMap`'s order, the system's clock, or `select!`
-//! without `biased` (seeded only under `--cfg tokio_unstable`).
+//! Trap: If your code depends on the order of a `HashMap`, on the system's clock, or on a
+//! `select!` without `biased`, the same seed may give another result. (Tokio seeds
+//! `select!` only under `--cfg tokio_unstable`.)
 //!
 //! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.
 //!

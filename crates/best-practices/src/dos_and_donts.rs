@@ -8,8 +8,8 @@
 //!   drops a call that it awaits, but a spawned task keeps running (`drop_or_detach`,
 //!   `spawn_tasks`).
 //!
-//! One more needs no demonstration: a program has one runtime, and `main` starts it
-//! (`hello_async`). Sync code calls async code as `call_async_from_sync` shows.
+//! A sixth needs no demonstration: a program has one runtime, and `main` starts it
+//! (`hello_async`). To call async code from sync code, see `call_async_from_sync`.
 //!
 //! See also: `pitfalls`.
 //!

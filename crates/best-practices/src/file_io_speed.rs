@@ -1,15 +1,16 @@
-//! Slow file reads: each small read is a trip to a thread. Buffer, or read it whole.
+//! Make slow file reads fast: use a buffer, or read the whole file at a time.
 //!
-//! `tokio::fs` and aiofiles send each call to a thread, so reading four bytes costs a
-//! trip. A `BufReader` around the `File` makes a trip for each 8 KiB. aiofiles buffers in
-//! the thread, so its caller must ask for large chunks. A file that fits in memory is
-//! best read whole, with `fs::read`. For a long loop, one `spawn_blocking` with std's
-//! `File` and `BufReader` is best.
+//! `tokio::fs` and aiofiles send each call to another thread and wait for its answer, so
+//! even a read of four bytes costs such a trip. If you wrap the `File` in a `BufReader`,
+//! there is one trip for each 8 KiB. aiofiles buffers in the other thread, so you must
+//! ask it for large chunks. If a file fits in memory, read it whole, with `fs::read`. For
+//! a long loop, use one `spawn_blocking` with the `File` and `BufReader` of `std`.
 //!
-//! Trap: A call in `spawn_blocking` that has started cannot be cancelled.
+//! Trap: If you cancel the caller of a `spawn_blocking` that has started, the loop keeps
+//! reading to its end in its thread.
 //!
 //! In production: With `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
-//! uses io_uring on Linux for some calls.
+//! uses io_uring on Linux for some calls, and needs no thread for them.
 //!
 //! See also: `async_files` (lines, writes and flush), `blocking_in_threads`.
 //!

@@ -1,20 +1,24 @@
 //! From pytest to `cargo test`: fixtures, parametrize, monkeypatch, caplog.
 //!
-//! A fixture is a function that returns a struct, and its teardown is `Drop`. Parametrize
-//! is a loop over a table. In place of patching, pass the dependency: here a URL. Each
-//! test has its own thread and runtime. `flavor = "multi_thread"` gives it several
-//! threads; `start_paused = true` skips its waits (`unit_testing`).
+//! A fixture is a function that returns a struct, and the teardown is the `Drop` of the
+//! struct. In place of `parametrize`, loop over a table. In place of patching, pass the
+//! dependency, in this file the URL of a fake service. Each `#[tokio::test]` has its own
+//! thread and runtime. Add `flavor = "multi_thread"` to run the tasks of a test on
+//! several threads, or `start_paused = true` to skip its waits (`unit_testing`).
 //!
-//! Bounds: The client of a test gives up after its `timeout`. Unbounded: The requests
-//! that the fake keeps.
+//! Bounds: The HTTP client of a test gives up after the `timeout` that you pass.
+//! Unbounded: The number of requests that the fake service records.
 //!
-//! Trap: In edition 2024, `std::env::set_var` is unsafe ("call to unsafe function"): all
-//! tests share one environment. In place of `monkeypatch.setenv`, pass the setting.
+//! Trap: If a test sets an environment variable, the other tests see it, because all
+//! share one environment. So in edition 2024 `std::env::set_var` is unsafe ("call to
+//! unsafe function"). In place of `monkeypatch.setenv`, pass the setting.
 //!
-//! Trap: A failed assertion skips a `close().await` at the end of the test; only `Drop`
-//! runs. pytest does run the code after `yield`. `scoped_resource` closes in both cases.
+//! Trap: If an assertion fails, a `close().await` at the end of the test is skipped, and
+//! only `Drop` runs. pytest runs the code after `yield` even then. To close in both
+//! cases, use `scoped_resource`.
 //!
-//! In production: `rstest` makes a test of each row, and passes fixtures as arguments.
+//! In production: The crate `rstest` makes a separate test of each row of a table, and
+//! passes fixtures as arguments.
 //!
 //! asyncio: unittest.IsolatedAsyncioTestCase, contextlib.asynccontextmanager
 

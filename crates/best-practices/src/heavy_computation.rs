@@ -1,12 +1,13 @@
-//! A heavy computation, such as finding primes, next to other tasks: use a thread for it.
+//! Run a heavy computation, such as finding primes, on a thread next to other tasks.
 //!
-//! The computation never awaits, so a task that calls it stops its thread, and may stop
-//! all timers and sockets (`blocking_vs_async`). `spawn_blocking` runs it on a thread for
-//! blocking code, and the tasks keep running.
-//! There is no GIL: threads compute in parallel, so you need no ProcessPoolExecutor.
+//! A computation never awaits. So a task that computes blocks its thread, and may stop
+//! all timers and sockets (`blocking_vs_async`). `tokio::task::spawn_blocking` runs the
+//! computation on a separate thread for blocking code. Rust has no GIL: threads compute
+//! in parallel, so you need no ProcessPoolExecutor.
 //!
-//! Neither `abort` nor a timeout stops a computation. `cpu_bound` can stop one, and has
-//! as many threads as processors; `spawn_blocking` starts up to 512.
+//! Neither `abort` nor a timeout stops a computation. The example `cpu_bound` can stop
+//! one, and uses as many threads as there are processors; `spawn_blocking` starts up to
+//! 512 threads.
 //!
 //! See also: `cpu_bound`, `blocking_in_threads`.
 //!

@@ -1,16 +1,20 @@
 //! JSON logs of a service, with a level that an operator can change while it runs.
 //!
-//! Each line has the time, the level, the module and its request's id. `EnvFilter` reads
-//! `RUST_LOG`, as in `warn,shop::orders=debug`; a reload handle replaces it at run time,
-//! for example on SIGHUP or from an admin endpoint. Python calls `setLevel`.
+//! Each line has the time, the level, the module and the id of the request. The filter is
+//! a text as in `RUST_LOG`: `warn,shop::orders=debug` writes WARN and above, but in the
+//! module `shop::orders` also INFO and DEBUG. `LogFilter::set` below replaces the filter
+//! at run time, for example on SIGHUP or from an admin endpoint, as Python's `setLevel`
+//! does.
 //!
-//! Bounds: Unbounded: A line is as long as its values, and writing to stdout blocks the
-//! thread. Cut long values before you log them.
+//! Bounds: Unbounded: The length of a line. Writing to stdout blocks the thread, so cut
+//! long values before you log them.
 //!
-//! Trap: An `EnvFilter` hides spans too. If an `info_span!` begins at the level WARN, its
-//! lines have no id, even after a change to DEBUG. Use `error_span!`.
+//! Trap: If you make the span of a request with `info_span!` and the filter is WARN, the
+//! lines of the request have no id, because a filter hides spans too. A change to DEBUG
+//! does not help requests that have already begun. Use `error_span!`.
 //!
-//! Trap: `EnvFilter::new` ignores an invalid directive. `try_new` returns an error.
+//! Trap: If the operator mistypes the filter, `EnvFilter::new` ignores the invalid part,
+//! and nobody notices. `EnvFilter::try_new` returns an error.
 //!
 //! See also: `structured_logging`, `task_locals`, `log_errors`.
 //!

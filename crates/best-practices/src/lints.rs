@@ -1,13 +1,15 @@
-//! Lints: let clippy refuse async mistakes that compile, and see what each one costs.
+//! Let clippy refuse async mistakes that compile, and see what each mistake costs.
 //!
-//! rustc accepts the five mistakes below. `#![deny(..)]` makes four of them errors of
-//! `cargo clippy`, and `#[expect(..)]` marks them as intended. The fifth is a dropped
-//! handle: `unused_results` refuses it, but also `map.insert(key, value);`. For a whole
-//! package, paste the table of the production checklist into `Cargo.toml`. In Python,
-//! ruff's rules RUF006 and ASYNC refuse two of the five.
+//! The compiler accepts the five mistakes in this file. `#![deny(..)]` below makes four
+//! of them errors of `cargo clippy`, and `#[expect(..)]` marks each as intended here. The
+//! fifth mistake is to drop the handle of a task. The lint `unused_results` refuses it,
+//! but also harmless lines such as `map.insert(key, value);`. For a whole package, paste
+//! the table of the production checklist into `Cargo.toml`. In Python, ruff's rules
+//! RUF006 and ASYNC refuse two of the five.
 //!
-//! Trap: No lint refuses `let _later = save();`, or `drop(save())`. A future that has a
-//! name counts as used, even if it is never awaited.
+//! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you that
+//! `save` never runs. A future that has a name counts as used, even if it is never
+//! awaited.
 //!
 //! Trap: `cargo build` and `cargo test` do not run clippy's lints. Run `cargo clippy
 //! --all-targets -- -D warnings` in CI.

@@ -1,14 +1,18 @@
 //! Prometheus metrics: counter, gauge, histogram with labels, and a page to scrape.
 //!
-//! `prometheus-client` is like Python's prometheus_client. It writes OpenMetrics: it
-//! appends "_total" to a counter's name, and the page needs the right content type.
+//! The crate `prometheus-client` is like Python's prometheus_client. `CallMetrics::track`
+//! below counts a call by its outcome and measures its time. The page is in the format
+//! OpenMetrics, so "_total" is appended to the name of a counter, and the page needs the
+//! right content type.
 //!
-//! Trap: If you decrement a gauge after the await, it stays too high after each call that
-//! fails, is cancelled or panics. Decrement it in a guard's `Drop`.
+//! Trap: If you decrement a gauge in a line after the await, the gauge stays too high
+//! after each call that fails, is cancelled or panics. Decrement it in a destructor
+//! (`Drop`), as `Running` below does.
 //!
-//! Trap: Each value of a label makes a series that stays. Unlike Python's library, the
-//! crate does not escape values: a `"` breaks the page. A label of type `&'static str`
-//! takes a route and refuses the text of a request ("expected `&str`, found `String`").
+//! Trap: If a label contains text of a request, such as its path, each new text makes a
+//! series that stays in memory. And a `"` in the text breaks the page, because the crate
+//! does not escape values, as Python's library does. Give labels the type `&'static str`:
+//! then the compiler refuses the text of a request ("expected `&str`, found `String`").
 //!
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!

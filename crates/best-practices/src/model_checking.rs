@@ -1,15 +1,18 @@
 //! Model checking with shuttle: find a race or a lost wake-up by trying every order.
 //!
 //! asyncio switches tasks only at an await. Tokio's threads switch between any two lines.
-//! shuttle tries every order of a model's steps (`check_dfs`), or orders at random. In
-//! Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
+//! Write a small program, the model, that uses your code. The crate `shuttle` runs the
+//! model in every order of its steps (`check_dfs`), or in random orders (`check_random`).
+//! In Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
-//! Trap: Only shuttle's own types are checked: a race in std's `Mutex` or atomics passes.
-//! shuttle does not switch between `notified()` and its first poll, so a forgotten
-//! `enable` of a `Notified` passes (`condition_queue`).
+//! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a race in
+//! them: use the types of `shuttle::sync`. Nor does shuttle find a forgotten `enable` of
+//! a `Notified` (see `condition_queue`), because it never switches tasks between the call
+//! of `notified()` and the await.
 //!
-//! Trap: `notify_one` picks a waiter by chance, so `check_dfs` panics ("requested random
-//! data from DFS scheduler"). Pass `DfsScheduler::new(None, true)` to a `Runner`.
+//! Trap: If the model calls `notify_one`, `check_dfs` panics with "requested random data
+//! from DFS scheduler", because shuttle picks the waiter by chance. Run the model with a
+//! `shuttle::Runner` and `DfsScheduler::new(None, true)`, which allows random data.
 //!
 //! See also: `property_test`, `deterministic_simulation`, `lost_update`.
 //!

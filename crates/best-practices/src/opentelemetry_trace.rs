@@ -1,19 +1,23 @@
 //! OpenTelemetry: one trace over two services, by the `traceparent` header.
 //!
-//! `tracing` makes the spans, a layer exports them. The client writes its span into the
-//! header, and the server reads its parent there, as Python's `inject` and `extract` do.
-//! The span of a cancelled request ends too, because it is dropped. `shutdown` blocks: on
-//! a runtime with one thread, an exporter that needs the runtime hangs. Call `shutdown`
-//! in `spawn_blocking`.
+//! The crate `tracing` makes the spans (the timed parts of a trace), and a layer of
+//! `tracing-opentelemetry` exports them. The client writes the id of its span into the
+//! header, and the server reads the header and makes this span the parent of its own, as
+//! Python's `inject` and `extract` do. If a request is cancelled, its span ends too,
+//! because it is dropped. At the end, call `shutdown` of the provider in
+//! `spawn_blocking`. It blocks, and on a runtime with one thread an exporter that needs
+//! the runtime would hang.
 //!
-//! Trap: A spawned task starts a separate trace. Add `.in_current_span()`. Python's
-//! `create_task` copies the context. `enter` over an await gives your span to other
-//! tasks.
+//! Trap: If you spawn a task, its spans start a separate trace. Add `.in_current_span()`
+//! to the future. (Python's `create_task` copies the context.) If you keep the guard of
+//! `enter` over an await, other tasks get your span.
 //!
-//! Trap: The last spans are lost at exit. A global subscriber is never dropped, and so
-//! nothing flushes. Call `shutdown` at the end of `main`, even after an error.
+//! Trap: If `main` just returns, the last spans are lost, because a global subscriber is
+//! never dropped, and so never flushed. Call `shutdown` at the end of `main`, even after
+//! an error.
 //!
-//! In production: `opentelemetry-otlp` has an exporter for collectors. Not tried here.
+//! In production: The crate `opentelemetry-otlp` exports to a collector. It is not tried
+//! in this file.
 //!
 //! See also: `structured_logging`, `json_logs`, `axum_service`.
 //!

@@ -1,17 +1,19 @@
 //! Profile async code with tokio-metrics: polls, slow polls, live tasks, a growing queue.
 //!
-//! `perf` and `samply`, like py-spy, show the running code, not the waiting tasks. A
-//! `TaskMonitor` counts how often and how long tasks are polled. Give each kind of task
-//! (a route, a worker) its own monitor, and compare:
+//! The profilers `perf` and `samply`, like py-spy, show the running code, not the waiting
+//! tasks. A `TaskMonitor` of the crate `tokio-metrics` counts how often and how long
+//! tasks are polled (a poll runs a task until its next await). Give each kind of task (a
+//! route, a worker) its own monitor, and compare:
 //! - Slow polls block their thread for other tasks: look for a blocking call.
 //! - Tasks with long delays are the victims: they were woken and found no thread.
 //! - Many polls for little work: the task polls in a loop instead of waiting to be woken.
 //! - If the number of live tasks grows with each sample, they are an unbounded queue.
 //!
-//! Trap: By default every poll over 50 microseconds counts as slow. In a debug build,
-//! nearly all polls do: set a higher threshold.
+//! Trap: If you profile a debug build, nearly all polls count as slow, because the
+//! default threshold is 50 microseconds. Set a higher threshold, as this file does.
 //!
-//! In production: A runtime's own poll times need `--cfg tokio_unstable`.
+//! In production: To measure the polls of all tasks of a runtime, compile with `--cfg
+//! tokio_unstable`.
 //!
 //! See also: `watchdog`, `debugging`, `metrics`.
 //!

@@ -1,17 +1,19 @@
 //! Property-based tests with proptest: any schedule of callers, on the paused clock.
 //!
-//! Like Hypothesis in Python, proptest generates inputs, looks for one that breaks a
-//! property, and shrinks it. Here an input is a schedule: when each caller comes, and
-//! when it gives up. A case builds its own paused runtime, so waits take no time and a
-//! failure can be repeated. Commit `proptest-regressions`, where proptest writes
-//! failures. Generate pauses, not times: if shrinking leaves out a caller, the others
-//! move up.
+//! Like Hypothesis in Python, the crate `proptest` generates inputs, looks for one that
+//! breaks a property, and shrinks it. In this file an input is a schedule: when each
+//! caller of a rate limiter comes, and when it gives up. Each schedule runs in its own
+//! runtime with a paused clock, so waits take no time and a failure can be repeated.
+//! proptest writes failing inputs to the file `proptest-regressions`: commit it. Generate
+//! the pause before each caller, not its time: if shrinking leaves out a caller, the
+//! later callers then move up.
 //!
-//! Trap: In a `#[tokio::test]`, a case panics: "Cannot start a runtime from within a
-//! runtime". Write `#[test]` with the macro `proptest!`.
+//! Trap: If you write the property as a `#[tokio::test]`, it panics: "Cannot start a
+//! runtime from within a runtime". Write `#[test]` in the macro `proptest!`.
 //!
-//! Trap: Generate cancellations, or bugs that need one stay hidden. Check progress as
-//! well: a limiter that lets nobody through is never over its limit.
+//! Trap: If no generated caller gives up, bugs that need a cancellation stay hidden. And
+//! if you check only the limit, a limiter that lets nobody through passes: check that
+//! each patient caller gets through, too.
 //!
 //! See also: `sliding_window`, `cancel_everywhere`, `model_checking`.
 //!

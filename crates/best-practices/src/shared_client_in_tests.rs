@@ -1,15 +1,18 @@
-//! Share an HTTP client between tests: "runtime dropped the dispatch task", and the cure.
+//! Share an HTTP client between tests without "runtime dropped the dispatch task".
 //!
-//! Each `#[tokio::test]` has a runtime, whose tasks drive the connections that the test
-//! opens. If tests share a reqwest `Client` and one test ends, requests of other tests on
-//! that test's connections fail. `cargo test` runs tests in parallel, so the failure is
-//! intermittent. A pool of database connections in a `static` fails in the same way. Make
-//! a client for each test, or set `pool_max_idle_per_host(0)`. Keep an expensive resource
-//! in one runtime for all tests: `RUNTIME.block_on(..)` in a plain `#[test]`, like
+//! Each `#[tokio::test]` has its own runtime, and tasks of this runtime serve the
+//! connections that the test opens. If tests share a reqwest `Client` and one test ends,
+//! its runtime ends too, and requests of other tests on its connections fail. `cargo
+//! test` runs tests in parallel, so this happens only now and then. A pool of database
+//! connections in a `static` fails in the same way.
+//!
+//! Make a client for each test, or set `pool_max_idle_per_host(0)`, so that no connection
+//! is kept. If tests must share an expensive resource, use one runtime for all tests:
+//! call `RUNTIME.block_on(..)`, the static below, in a plain `#[test]`. This is like
 //! pytest-asyncio's `loop_scope="session"`.
 //!
-//! Trap: The text of reqwest's error is only "error sending request". Print its sources
-//! for the reason.
+//! Trap: If you print the error of reqwest, you see only "error sending request". The
+//! reason is in the sources of the error: print them, as `with_sources` below does.
 //!
 //! See also: `http_requests`, `test_a_server`, `unit_testing`.
 //!

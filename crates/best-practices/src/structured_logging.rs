@@ -1,22 +1,28 @@
 //! Structured logging: JSON lines with a request id, even from spawned tasks.
 //!
-//! A tracing span takes the place of a contextvar: `instrument` enters it at each poll of
-//! a future and leaves it after. The span's fields are in each line, under `span`;
-//! structlog has them at the top. `flatten_event` lifts only the event's own fields.
+//! A span of the crate `tracing`, with fields such as the request id, takes the place of
+//! a contextvar. Each line that the future `handle(..).instrument(span)` logs has the
+//! fields of the span, under the key `span`. structlog writes them at the top level;
+//! `flatten_event` moves only the fields of the log call itself there.
 //!
-//! Trap: `EnvFilter::from_default_env()` without `RUST_LOG` shows errors only. A default
-//! directive counts only if the filter is empty: put `info,` before the filter.
+//! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
+//! errors are logged. A default directive counts only if the filter is empty. Put `info,`
+//! before the filter, as `subscriber` below does.
 //!
-//! Trap: A spawned task has no span; an asyncio task has a copy of the context. Add
-//! `in_current_span`; in `spawn_blocking`, call `span.in_scope(|| ..)`. In `main`, a
-//! guard of `entered()` over an await mixes up the ids.
+//! Trap: If you spawn a task, its lines have no request id, because a task of Tokio
+//! starts without a span. (A task of asyncio copies the context.) Add
+//! `.in_current_span()` to the future; in `spawn_blocking`, call `span.in_scope(|| ..)`.
+//! If you keep the guard of `entered()` over an await in `main`, lines get the ids of
+//! other requests.
 //!
-//! Trap: `#[instrument]` records all arguments, passwords too: write `skip_all`.
+//! Trap: If you put `#[instrument]` on a function, its arguments are logged, passwords
+//! too. Write `#[instrument(skip_all)]`.
 //!
-//! In production: `tracing-appender`'s non-blocking writer drops lines when it is full,
-//! and writes nothing after its `WorkerGuard` is dropped: keep the guard in `main`. Its
-//! `rolling::daily` begins a file each day.
-//! `secrecy` hides secrets in `Debug`. To change the level at run time, see `json_logs`.
+//! In production: The crate `tracing-appender` writes lines in a separate thread, and
+//! begins a file each day with `rolling::daily`. When its queue is full, it drops lines.
+//! Keep its `WorkerGuard` in `main`: after the guard is dropped, nothing is written. The
+//! crate `secrecy` hides secrets in `Debug`. To change the level at run time, see
+//! `json_logs`.
 //!
 //! asyncio: contextvars.ContextVar, logging.Filter, asyncio.create_task, asyncio.gather
 //! differs: a task of asyncio inherits the context, one of Tokio gets none by itself

@@ -1,17 +1,20 @@
 //! Task dump: list the tasks of a running service, with what each waits for, on a signal.
 //!
-//! asyncio knows its tasks and the line where each one waits. Tokio has no such list. So
-//! wrap each spawned future in `Tasks::track`, and each wait that may hang in `step`. The
-//! dump has the running steps by your names, and their ages, which asyncio does not know.
+//! asyncio knows its tasks, and the line where each task waits. Tokio has no such list,
+//! so this file keeps one. Wrap each spawned future in `Tasks::track`, and each wait that
+//! may hang in the function `step`; give both a name. `Tasks::dump` returns the names of
+//! the running tasks and steps, and how long each has been running, which asyncio does
+//! not know.
 //!
-//! Bounds: One entry for each tracked task, and one for each running step.
+//! Bounds: The list has one entry for each tracked task, and one for each running step.
 //!
-//! Trap: A task that waits for the signal may print nothing while one thread of its
-//! runtime is blocked: signals come the same way as sockets (`blocking_vs_async`).
-//! `dump_on_signal` has its own thread and runtime.
+//! Trap: If a task of your runtime waits for the signal, it may print nothing when you
+//! need it: while one thread of the runtime is blocked, signals may not arrive
+//! (`blocking_vs_async`). So `dump_on_signal` below has its own thread and runtime.
 //!
-//! In production: `async-backtrace` lists functions with their lines. `Handle::dump()` of
-//! Tokio needs `--cfg tokio_unstable`, the feature `taskdump` and Linux.
+//! In production: The crate `async-backtrace` lists functions with their lines
+//! (`debugging`). `tokio::runtime::Handle::dump` lists all tasks, but needs `--cfg
+//! tokio_unstable`, the feature `taskdump` and Linux.
 //!
 //! Platforms: Windows has no SIGUSR1, so `dump_on_signal` is missing there. Call `dump`
 //! from a route of your server.

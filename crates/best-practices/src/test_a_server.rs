@@ -1,14 +1,18 @@
 //! Test an axum server: without a socket by tower's `oneshot`, or with one on port 0.
 //!
-//! A `Router` is a function from request to response, so a test can call it, as httpx's
-//! `ASGITransport` does in Python. The call needs no port and works on the paused clock,
-//! where a timeout of 30 s is over immediately. Use a socket and the real clock for tests
-//! that need a connection: starting, stopping, and clients that leave.
+//! A `Router` of axum is a function from request to response. So a test can call it, with
+//! the method `oneshot` of the crate `tower`, as httpx's `ASGITransport` does in Python.
+//! The call needs no port and works on Tokio's paused clock, where a timeout of 30 s is
+//! over immediately. Use a socket and the real clock for tests that need a connection:
+//! starting, stopping, and clients that leave.
 //!
-//! Trap: `axum::serve(listener, app)` does not pass on the client's address, so a handler
-//! that asks for it answers 500. `MockConnectInfo` hides that in a test without a socket.
+//! Trap: If a handler asks for the client's address, `axum::serve(listener, app)` makes
+//! it answer 500, because the address is not passed on. Serve with
+//! `into_make_service_with_connect_info`, as `TestServer::start` below does.
+//! `MockConnectInfo` hides the mistake in a test without a socket.
 //!
-//! Trap: A panic in a handler ends a test; on a server it closes only its connection.
+//! Trap: If a handler panics, a test without a socket fails with this panic. On a server,
+//! only the connection of the request is closed, and the client gets no answer.
 //!
 //! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `axum_service`.
 //!

@@ -1,17 +1,20 @@
 //! Test timeouts, retries and backoff without waiting: a paused clock, moved by hand.
 //!
-//! In Tokio, `start_paused = true` in `#[tokio::test]` is enough (feature `test-util`);
-//! asyncio needs another event loop, as the Python program of this page shows. When all
-//! tasks wait, the clock jumps to the next timer. So await the code, or `sleep` past it.
-//! Measure with Tokio's `Instant`. With sockets, do not pause the clock: it would run
-//! ahead.
+//! Write `start_paused = true` in `#[tokio::test]` (Tokio's feature `test-util`); asyncio
+//! needs another event loop, as the Python program of this page shows. On the paused
+//! clock, time passes only when all tasks wait: then the clock jumps to the next timer.
+//! So await the code under test, or `sleep` longer than it takes. Measure with
+//! `tokio::time::Instant`. If the test uses sockets, do not pause the clock, because it
+//! would jump while the data is on its way.
 //!
-//! Trap: `advance` moves the clock in one step, so a timer on the way wakes late. Woken
-//! tasks run only after `advance`. A task that has not started has no timers.
+//! Trap: If you call `tokio::time::advance` with several timers on the way, they all fire
+//! late, at the new time, because the clock moves in one step and the woken tasks run
+//! only afterwards. A task that has not started has no timers yet. `advance_in_steps`
+//! below moves the clock step by step.
 //!
-//! Trap: `sleep(Duration::ZERO)` waits a millisecond on the real clock and is ready
-//! immediately on the paused one. A loop that polls with it hangs in a test: the paused
-//! clock never moves.
+//! Trap: If a loop waits for something with `sleep(Duration::ZERO)`, it hangs in a test.
+//! On the paused clock this sleep is over immediately, so the loop never lets the clock
+//! move. On the real clock the sleep takes a millisecond.
 //!
 //! See also: `unit_testing`, `retry`, `timers`.
 //!

@@ -1,15 +1,19 @@
 //! Unit tests of async code: `tokio::test`, a paused clock, a fake in place of a mock.
 //!
 //! `#[tokio::test]` gives each test its own runtime, as `IsolatedAsyncioTestCase` gives
-//! it a loop. Nothing is patched: an outside service is a trait, and the test brings a
-//! fake that returns fixed answers and records the calls. With `start_paused` (feature
-//! `test-util`), a timeout of days takes no time; in asyncio the test waits.
+//! each test its own loop. Instead of patching, write an outside service as a trait. The
+//! test passes in a fake, which returns fixed answers and records the calls. With
+//! `start_paused = true` (Tokio's feature `test-util`), the clock jumps over waits, so a
+//! timeout of days takes no time; in asyncio the test waits.
 //!
-//! Trap: On the paused clock, a timeout around a socket or your own thread fires
-//! immediately. Around `spawn_blocking` it never fires. std's clocks do not jump.
+//! Trap: If a test on the paused clock waits for a socket or for your own thread, a
+//! timeout around the wait fires immediately, because the clock jumps. A timeout around
+//! `spawn_blocking` never fires, because the clock stands still. The clocks of
+//! `std::time` do not jump.
 //!
-//! Trap: A forgotten await compiles in `let _sum = ..`: check the effect of the call. In
-//! an assertion it does not compile ("binary operation `==` cannot be applied to type").
+//! Trap: If you forget an await in `let _sum = ..`, the test compiles and tests nothing.
+//! Assert the effect of the call. In an assertion, a forgotten await does not compile
+//! ("binary operation `==` cannot be applied to type").
 //!
 //! See also: `from_pytest`, `test_timeouts_and_retries`, `test_a_server`.
 //!

@@ -1,16 +1,19 @@
-//! Find what blocks the runtime: a watchdog thread reports a poll that does not end.
+//! Find the task that blocks the runtime: a watchdog thread reports it while it blocks.
 //!
-//! A poll should take less than a millisecond. A poll that blocks one thread may stop all
-//! timers and sockets of the program (`blocking_vs_async`). `Watchdog::watch` wraps a
-//! future and notes when each poll begins. A thread reports a poll that runs too long,
-//! even one that never ends. The warning of asyncio's debug mode
-//! (`slow_callback_duration`) comes when the step has ended. A call in `spawn_blocking`
-//! is not reported.
+//! Tokio runs a task from one await to the next; such a step is called a poll. A poll
+//! should take less than a millisecond. If a poll blocks its thread, it may stop all
+//! timers and sockets of the program (`blocking_vs_async`). `Watchdog::watch` below wraps
+//! a future and notes when each poll begins. A separate thread reports a poll that runs
+//! too long, even one that never ends. The warning of asyncio's debug mode
+//! (`slow_callback_duration`) comes only when the step has ended. A call in
+//! `spawn_blocking` is not reported.
 //!
-//! Bounds: One entry for each poll that is running; each poll takes a lock twice.
+//! Bounds: The watchdog keeps one entry for each running poll. Each poll takes a lock
+//! twice, which costs time.
 //!
-//! In production: `tokio-metrics` counts slow polls and does not name them. A debugger,
-//! like py-spy in Python, shows the stack of the thread: `gdb -p PID -batch -ex bt`.
+//! In production: The crate `tokio-metrics` counts slow polls and does not name them. A
+//! debugger shows the stack of the blocked thread, like py-spy in Python: `gdb -p PID
+//! -batch -ex bt`.
 //!
 //! See also: `profiling`, `task_dump`, `cooperative_loops`, `blocking_in_threads`.
 //!
