@@ -1,17 +1,20 @@
 //! Await a Rust function from asyncio; its errors become exceptions.
 //!
-//! `future_into_py` starts the Rust future on Tokio and returns an `asyncio.Future`. The
-//! work starts at the call, as with a task, not at the await. `impl From<Failure> for
-//! PyErr` decides which exception each error becomes, so the body uses `?` as usual.
+//! `future_into_py` starts the Rust future on Tokio and returns an `asyncio.Future`.
+//! (This file takes it from `runtime_at_exit`.) The work starts at the call, as with a
+//! task, not at the await. `impl From<Failure> for PyErr` decides which exception each
+//! error of this file becomes, so the function uses `?` as usual.
 //!
-//! Bounds: Unbounded: Each call is a task of Tokio.
+//! Bounds: Unbounded: Each call is a task of Tokio, and nothing limits their number.
 //!
-//! Trap: `create_task` and `TaskGroup` take coroutines, and the Rust function returns a
-//! future: "a coroutine was expected, got <Future". Await the future in an `async def`,
-//! as `fetch_one` does.
+//! Trap: If you pass the result of the Rust function to `create_task` or to a
+//! `TaskGroup`, asyncio raises "a coroutine was expected, got <Future". Both take
+//! coroutines, and the Rust function returns a future. Await the future in an `async
+//! def`, as `fetch_one` in the Python file does.
 //!
-//! Trap: A call before the loop runs, as in `asyncio.run(fetch("a", 1))`, fails with "no
-//! running event loop". So does a call in a thread of `asyncio.to_thread`.
+//! Trap: If you call the Rust function before the event loop runs, as in
+//! `asyncio.run(fetch("a", 1))`, the call fails with "no running event loop". The same
+//! happens in a thread of `asyncio.to_thread`.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!

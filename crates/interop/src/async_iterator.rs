@@ -1,16 +1,19 @@
 //! Read a Rust stream with `async for`, and a Python async generator from Rust.
 //!
-//! `Rows` is a class with `__aiter__`, `__anext__` and `aclose`. A task fills a bounded
-//! channel, so it is at most `ahead` rows ahead of its reader. `total` awaits `__anext__`
-//! of a generator, and calls `aclose` even after an error, as `aclosing` does.
+//! For the first, `Rows` below is a Python class with `__aiter__`, `__anext__` and
+//! `aclose`. A task of Tokio fills a bounded channel, so the task is at most `ahead` rows
+//! ahead of the reader. For the second, the function `total` awaits `__anext__` of a
+//! Python generator, and calls `aclose` even after an error, as `contextlib.aclosing`
+//! does.
 //!
-//! Bounds: `ahead` rows per stream.
+//! Bounds: Each stream holds at most `ahead` rows; then its task waits.
 //!
-//! Trap: Each row crosses from Rust to Python, which takes about 100 microseconds. If
-//! there are thousands of rows, yield batches.
+//! Trap: If you yield thousands of single rows, the loop is slow, because the step from
+//! Rust to Python takes about 100 microseconds for each row. Yield batches of rows.
 //!
-//! Trap: A loop that breaks does not call `aclose`. Then the task waits at the full
-//! channel until Python drops the object. Use `contextlib.aclosing`.
+//! Trap: If you leave the `async for` with `break`, Python does not call `aclose`. The
+//! task then waits at the full channel until Python drops the `Rows`. Use
+//! `contextlib.aclosing`.
 //!
 //! See also: `queue_between`, `call_python`.
 //!

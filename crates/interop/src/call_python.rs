@@ -1,17 +1,21 @@
 //! Await a Python coroutine from Rust: a retry in Rust around a function in Python.
 //!
-//! `into_future_with_locals` schedules the coroutine on the event loop, with the context
-//! variables of the caller. Rust awaits its result as a future. Rust is attached to
-//! Python (it holds the GIL) only while it makes the coroutine. The body runs on the
-//! event loop's thread. An exception arrives as a `PyErr` with its traceback.
+//! `into_future_with_locals` of `pyo3-async-runtimes` schedules the coroutine on the
+//! event loop, with the context variables of the caller. It returns a Rust future for the
+//! result. Rust holds the GIL (it is attached to Python) only while it makes the
+//! coroutine. The body of the coroutine runs on the event loop's thread. If the body
+//! raises an exception, Rust gets a `PyErr` with the traceback.
 //!
-//! Bounds: `times` calls. The delay grows by 10 ms with each call.
+//! Bounds: `retry` calls the coroutine at most `times` times, and then returns the last
+//! exception. The pause between two calls grows by 10 ms each time.
 //!
-//! Trap: Dropping the future does not cancel the coroutine. After a timeout in Rust, the
-//! coroutine keeps running. Put the timeout into Python, as `asyncio.timeout`.
+//! Trap: If a timeout in Rust drops the future, the coroutine keeps running, because
+//! dropping the future does not cancel it. Put an `asyncio.timeout` into the coroutine
+//! instead.
 //!
-//! Trap: A task of Tokio has no event loop, and asyncio raises "no running event loop".
-//! Call `get_current_locals` before the first await.
+//! Trap: If you look for the event loop in a task of Tokio, asyncio raises "no running
+//! event loop". Call `get_current_locals` in the function that Python calls, before the
+//! first await, and pass its result on.
 //!
 //! See also: `callback`, `async_iterator`.
 //!

@@ -1,15 +1,17 @@
-//! Call Python for each event of Rust: on the event loop's thread, never from a worker.
+//! Call a Python function for each event of Rust, on the thread of the event loop.
 //!
-//! A worker of Tokio that waits for the GIL delays all tasks that it runs. So a channel
-//! takes the events to one blocking thread. That thread takes the GIL (`Python::attach`)
-//! and passes the function to `call_soon_threadsafe`. The event loop calls the function,
-//! so it may set an `asyncio.Event` or a future.
+//! If a worker (a thread of Tokio that runs tasks) waits for the GIL, all its tasks are
+//! delayed. So no task calls Python. A channel takes the events to one thread for
+//! blocking work. That thread takes the GIL (`Python::attach`) and passes the function to
+//! asyncio's `call_soon_threadsafe`. The event loop then calls the function, so the
+//! function may set an `asyncio.Event` or a future.
 //!
-//! Bounds: 16 events wait in the channel; then the source waits. The event loop's own
-//! list of callbacks is unbounded.
+//! Bounds: 16 events wait in the channel; above that, the source waits. Unbounded: The
+//! event loop's own list of callbacks.
 //!
-//! Trap: `Python::attach` in a task blocks a worker. With eight such tasks and a busy
-//! Python, a timer of 5 ms was 31 ms late; with `spawn_blocking`, 4 ms.
+//! Trap: If you call `Python::attach` in a task, it blocks a worker while it waits for
+//! the GIL. With eight such tasks and a busy Python, a timer of 5 ms was 31 ms late; with
+//! `spawn_blocking` it was 4 ms late.
 //!
 //! See also: `queue_between`, `log_and_trace`.
 //!

@@ -1,16 +1,18 @@
 //! Cancel Rust from asyncio: the awaited future is dropped, a spawned task keeps running.
 //!
-//! `task.cancel()` and `asyncio.timeout` cancel the `asyncio.Future` of the call. Rust
-//! learns of it on another thread, a moment later, and drops its future at its current
-//! await. Clean up in `Drop`, as `Guard` does. A spawned task is the counterpart of
-//! `asyncio.shield`. A second `cancel` is harmless.
+//! In Python, `task.cancel()` and `asyncio.timeout` cancel the `asyncio.Future` of the
+//! call. A moment later, on another thread, the Rust future is dropped at its current
+//! await. Clean up in a `Drop`, as `Guard` below does. Work that must go on is spawned as
+//! a task of Tokio, the counterpart of `asyncio.shield`. A second `cancel` is harmless.
 //!
-//! Trap: Dropping a `JoinHandle` does not stop its task. If the work must end with the
-//! await, await it directly, or keep an `AbortOnDropHandle` of `tokio-util`.
+//! Trap: If your Rust function spawns a task and awaits its `JoinHandle`, a cancelled
+//! call does not stop the task, because dropping a `JoinHandle` only lets go of it. If
+//! the work must end with the call, await it directly, or keep an `AbortOnDropHandle` of
+//! `tokio-util`.
 //!
-//! Trap: The cleanup in Rust may still be running when the caller's `except` runs. If the
-//! caller needs what the cleanup does, await another call that waits for it, as `noted`
-//! does.
+//! Trap: When the `except CancelledError` of the Python caller runs, the clean-up in Rust
+//! may still be running. If the caller needs its result, await another call that waits
+//! for the clean-up, as `noted` in the Python file does.
 //!
 //! See also: `context_manager`, `shutdown`.
 //!

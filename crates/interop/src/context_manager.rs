@@ -1,14 +1,16 @@
-//! `async with` in Rust: a transaction that commits, or rolls back if its block fails.
+//! A Rust class for `async with`: a transaction that commits, or rolls back on an error.
 //!
-//! `__aenter__` and `__aexit__` return futures. `__aexit__` gets the exception of the
-//! block and returns False, so the caller gets the exception. Commit and rollback run in
-//! a separate task: a second cancellation ends the wait, not the rollback.
+//! `__aenter__` and `__aexit__` of `Transaction` below return futures, which Python
+//! awaits. `__aexit__` gets the exception of the block and returns False, so the caller
+//! gets the exception, too. Commit and rollback run in a separate task of Tokio. If a
+//! second cancellation comes during the rollback, it ends only the wait, not the
+//! rollback.
 //!
-//! Trap: Without the separate task, a `cancel` during `__aexit__` drops the rollback at
-//! its await. The transaction stays open.
+//! Trap: If you do the rollback in `__aexit__` without a separate task, a `cancel` during
+//! `__aexit__` drops the rollback at its await, and the transaction stays open.
 //!
-//! Trap: A rollback that outlives its caller is dropped at the exit of the program. Drain
-//! such tasks first, as `shutdown` does.
+//! Trap: If the program ends while such a task still rolls back, the rollback is dropped.
+//! Wait for these tasks before the exit, as the example `shutdown` does.
 //!
 //! See also: `cancel`, `shutdown`.
 //!

@@ -1,19 +1,20 @@
 //! Compute in Rust next to the event loop: on a thread, without the GIL.
 //!
-//! `spawn_blocking` takes the computation to a thread of Tokio that never holds the GIL,
-//! so the event loop and all threads of Python keep running. With `py.detach`, a plain
-//! function does the same in `asyncio.to_thread`. Python's threads share one GIL;
-//! processes do not, but arguments and results are pickled.
+//! `tokio::task::spawn_blocking` runs the computation on a thread of Tokio, without the
+//! GIL, so the event loop and all threads of Python keep running. A plain function that
+//! computes in `py.detach` (which releases the GIL) does the same when Python calls it
+//! with `asyncio.to_thread`. In pure Python, threads share one GIL. Processes do not, but
+//! their arguments and results are pickled.
 //!
-//! Bounds: At most 512 computations at the same time. If there may be more computations
-//! than cores, limit them with a semaphore.
+//! Bounds: At most 512 computations run at the same time; further ones wait. If there may
+//! be more computations than cores, limit them with a semaphore.
 //!
-//! Trap: A function that computes while it holds the GIL stops the event loop, even in
-//! `asyncio.to_thread`: in 300 ms the loop did not tick once. Wrap the computation in
-//! `py.detach`.
+//! Trap: If your Rust function computes while it holds the GIL, the event loop stands
+//! still, even when the function runs in `asyncio.to_thread`: in 300 ms the loop did not
+//! run once. Wrap the computation in `py.detach`.
 //!
-//! Trap: A cancelled await does not stop the computation. The computation also delays the
-//! exit, by at most 2 s.
+//! Trap: If you cancel the await, the computation keeps running. It also delays the exit
+//! of the program, by at most 2 s.
 //!
 //! See also: `callback`, `runtime_at_exit`.
 //!

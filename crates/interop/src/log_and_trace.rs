@@ -1,14 +1,16 @@
 //! Log from Rust into Python's `logging`: its levels, filters and handlers decide.
 //!
-//! `pyo3-log` is a logger for the crate `log`. It is installed when Python imports the
-//! module, and passes each record on to the Python logger of the same name. For libraries
-//! that use the crate `tracing`, switch on its feature `log`.
+//! Rust code logs with the macros of the crate `log`. The crate `pyo3-log` passes each
+//! record to the Python logger of the same name. Install it when Python imports the
+//! module, as `init` below does. For libraries that log with the crate `tracing`, turn on
+//! the feature `log` of `tracing`.
 //!
-//! Trap: `pyo3-log` caches the levels of Python's loggers. If Python changes a level
-//! later, call `reset` on the handle that `install` returns.
+//! Trap: If Python changes the level of a logger later, Rust may not notice, because
+//! `pyo3-log` caches the levels. Call `reset` on the handle that `install` returns.
 //!
-//! Trap: Each record that is not filtered out takes the GIL, on the worker that logs. Do
-//! not log in a hot loop, or filter these records out in Rust.
+//! Trap: If you log in a hot loop, other tasks are delayed, because each record that is
+//! not filtered out waits for the GIL on a thread that runs tasks. Filter such records
+//! out in Rust, with `Logger::filter`.
 //!
 //! See also: `callback`.
 //!

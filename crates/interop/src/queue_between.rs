@@ -1,15 +1,19 @@
 //! Pass items between asyncio and a Tokio task by bounded queues, in both directions.
 //!
-//! asyncio awaits `put`, and reads with `async for`. Tokio's channels are bounded, so a
-//! slow reader makes the task wait, and the task makes `put` wait. A `put` that is
-//! cancelled while it waits puts nothing.
+//! `Squares` below is a Python class around a task of Tokio. Python awaits `put`, which
+//! sends a number to the task, and reads the squares with `async for`. Both channels are
+//! bounded: if Python reads slowly, the task waits, and then `put` waits. If a waiting
+//! `put` is cancelled, it puts nothing.
 //!
-//! Bounds: `capacity` items in each direction, and one in the task.
+//! Bounds: `capacity` items wait in each direction, and the task holds one more. Above
+//! that, `put` waits.
 //!
-//! Trap: `block_on` in a function that holds the GIL deadlocks if the awaited task wants
-//! the GIL. Return a future, or wrap the wait in `py.detach`.
+//! Trap: If a Rust function calls `block_on` while it holds the GIL, and the awaited task
+//! wants the GIL, both wait forever. Return a future instead, or wrap the wait in
+//! `py.detach`, which releases the GIL.
 //!
-//! Trap: A reader that is cancelled just after `recv` has returned loses that item.
+//! Trap: If the reader is cancelled just after `recv` in Rust has returned an item, the
+//! item is lost.
 //!
 //! See also: `async_iterator`, `callback`.
 //!

@@ -1,22 +1,24 @@
-//! End Tokio before the interpreter ends, so that no program crashes at its exit.
+//! End Tokio before the Python interpreter ends, so that no program crashes at its exit.
 //!
-//! `pyo3-async-runtimes` hands each result to asyncio on a thread of Tokio. If CPython
-//! ends while such a thread wants the GIL, the process may die with SIGSEGV or SIGABRT,
-//! after the right output. This file registers a function with `atexit` that first shuts
-//! the runtime down and waits for its threads. Paste this file next to your module, and
-//! take `future_into_py` and `handle` from here, not from `pyo3_async_runtimes::tokio`.
-//! After a fork, the child gets its own runtime.
+//! The crate `pyo3-async-runtimes` hands each result to asyncio on a thread of Tokio. If
+//! CPython ends while such a thread wants the GIL, the process may die with SIGSEGV or
+//! SIGABRT, even though its output was right. So this file registers a function with
+//! Python's `atexit`. The function shuts Tokio's runtime down and waits for its threads.
+//! Paste this file next to your module, and take `future_into_py` and `handle` from it,
+//! not from `pyo3_async_runtimes::tokio`. After a fork, the child process gets its own
+//! runtime.
 //!
-//! Bounds: The exit waits at most 2 s for threads of Tokio. Each result takes a blocking
-//! thread for a moment, at most 512 at the same time.
+//! Bounds: The exit waits at most 2 s for threads of Tokio. Each result takes a thread
+//! for blocking work for a moment. There are at most 512 such threads; further results
+//! wait.
 //!
-//! Trap: Without the call of `atexit.register`, 13 of 80 runs of four programs of this
-//! section failed at their exit. The exit code is then 139 or 134. So a test has to
-//! compare the exit code, too.
+//! Trap: If you leave out `atexit.register`, programs sometimes fail at their exit with
+//! the exit code 139 or 134: so did 13 of 80 runs of four programs of this section. A
+//! test notices this only if it checks the exit code, too.
 //!
-//! Trap: A future that nobody awaits may end after the event loop. Then standard error
-//! shows "RuntimeError: Event loop is closed" (pyo3-async-runtimes, issue 90). Await each
-//! future before `asyncio.run` returns.
+//! Trap: If you do not await a future of a Rust call, it may end after the event loop.
+//! Then standard error shows "RuntimeError: Event loop is closed" (pyo3-async-runtimes,
+//! issue 90). Await each future before `asyncio.run` returns.
 //!
 //! Platforms: Tried on Linux only.
 //!

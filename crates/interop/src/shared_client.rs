@@ -1,17 +1,21 @@
 //! A pooled client in Rust as a Python class, shared by all tasks of the program.
 //!
-//! The class holds an `Arc` of the pool, and each call clones it. A semaphore limits the
-//! connections. A call takes an idle connection or opens one, and puts it back after the
-//! answer. `aclose` refuses further calls and closes the idle connections.
+//! `Client` below holds an `Arc` of a pool of connections, and each call clones the
+//! `Arc`. A semaphore limits the number of connections. A call takes an idle connection
+//! or opens a new one, and puts the connection back after the answer. `aclose` closes the
+//! idle connections, and further calls raise an exception.
 //!
-//! Bounds: `size` connections, and lines of an answer up to 64 KiB. Waiting calls are
-//! unbounded, and a call does not have its own timeout: use `asyncio.timeout`.
+//! Bounds: At most `size` connections are open; above that, a call waits. A line of an
+//! answer has at most 64 KiB; a longer one is an error. Unbounded: The number of waiting
+//! calls, and the time of a call. Put an `asyncio.timeout` around the call.
 //!
-//! Trap: A cancelled call must not put its connection back, as the answer is still on the
-//! way. Here the dropped future drops the connection.
+//! Trap: If a cancelled call puts its connection back, the next call reads the answer to
+//! the cancelled one. In this file a cancelled call drops its connection, which closes
+//! it.
 //!
-//! Trap: A client that was used before a fork shares its sockets with the child. Create
-//! the client in the child: with gunicorn in `post_fork`, not before `--preload` forks.
+//! Trap: If you use a client and then fork, parent and child share its sockets, and read
+//! each other's answers. Create the client in the child: with gunicorn in the hook
+//! `post_fork`, not in a module that `--preload` loads before the fork.
 //!
 //! See also: `cancel`, `runtime_at_exit`.
 //!

@@ -1,13 +1,14 @@
 //! Shut down jobs that Rust runs in the background, before the event loop ends.
 //!
 //! A task that Rust spawns does not belong to the event loop: `asyncio.run` neither
-//! cancels it nor waits for it. So the program asks the jobs to stop, in a `finally`, and
-//! awaits them with a time limit. This works after Ctrl-C too, as `asyncio.run` then
-//! cancels `main`. A `CancellationToken` asks the jobs, and a `TaskTracker` waits for
-//! them.
+//! cancels the task nor waits for it. So the Python program calls `stop`, a function of
+//! this file, in a `finally`, and awaits it. `stop` asks the jobs to end, through a
+//! `CancellationToken`, and waits for them with a `TaskTracker`, up to a time limit. This
+//! works after Ctrl-C too, because `asyncio.run` then cancels `main`, and its `finally`
+//! runs.
 //!
-//! Trap: A job that is still running at the exit is dropped at its current await. What it
-//! saves is then half written.
+//! Trap: If a job is still running when the program exits, the job is dropped at its
+//! current await, and what it was saving is half written.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!
