@@ -20,8 +20,9 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// Drops the future at its suspension `number`, counted from one, and returns `None`.
-/// Await it alone in its task: in a `join!`, polls that others cause count too.
+/// Drops the future when it waits for the time `number`, counted from one, and returns
+/// `None`. Await it alone in its task: in a `join!`, wake-ups of the other branches count
+/// too.
 pub async fn cancel_at<F: Future>(number: usize, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut suspensions = 0;

@@ -3,9 +3,9 @@
 //! The crate `turmoil` runs client and server of a program on one thread, each in its own
 //! runtime with a paused clock. The seed, a number, decides how long each message takes.
 //! Try seed after seed; a seed that finds a bug finds it again in each run. turmoil has
-//! its own sockets. So write your code over any `AsyncRead + AsyncWrite`, and give an
-//! HTTP client of `hyper` a connector. Call turmoil's `run` from a plain `fn`: in a
-//! runtime it panics with "Cannot start a runtime from within a runtime".
+//! its own sockets. So make your functions generic over `AsyncRead + AsyncWrite`, and
+//! give an HTTP client of `hyper` a connector. Call turmoil's `run` from a plain `fn`: in
+//! a runtime it panics with "Cannot start a runtime from within a runtime".
 //!
 //! Trap: If you cut the network with `turmoil::partition`, messages are lost for good,
 //! but real TCP sends them again when the network is back. To simulate an outage, call

@@ -1,10 +1,11 @@
 //! JSON logs of a service, with a level that an operator can change while it runs.
 //!
-//! Each line has the time, the level, the module and the id of the request. The filter is
-//! a text as in `RUST_LOG`: `warn,shop::orders=debug` writes WARN and above, but in the
-//! module `shop::orders` also INFO and DEBUG. `LogFilter::set` below replaces the filter
-//! at run time, for example on SIGHUP or from an admin endpoint, as Python's `setLevel`
-//! does.
+//! Each line has the time, the level, the module and the id of its request. The id comes
+//! from a span of the crate `tracing`: its fields are added to each line of the request.
+//! A filter such as `warn,shop::orders=debug`, read from `RUST_LOG`, writes WARN and
+//! above, but in the module `shop::orders` also INFO and DEBUG. `LogFilter::set` below
+//! replaces the filter at run time, for example on SIGHUP or from an admin endpoint. In
+//! Python you would call `setLevel`.
 //!
 //! Bounds: Unbounded: The length of a line. Writing to stdout blocks the thread, so cut
 //! long values before you log them.

@@ -4,15 +4,15 @@
 //! of them errors of `cargo clippy`, and `#[expect(..)]` marks each as intended here. The
 //! fifth mistake is to drop the handle of a task. The lint `unused_results` refuses it,
 //! but also harmless lines such as `map.insert(key, value);`. For a whole package, paste
-//! the table of the production checklist into `Cargo.toml`. In Python, ruff's rules
-//! RUF006 and ASYNC refuse two of the five.
+//! the table on the page "production checklist" into `Cargo.toml`. In Python, ruff's
+//! rules RUF006 and ASYNC refuse two of the five.
 //!
 //! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you that
 //! `save` never runs. A future that has a name counts as used, even if it is never
 //! awaited.
 //!
-//! Trap: `cargo build` and `cargo test` do not run clippy's lints. Run `cargo clippy
-//! --all-targets -- -D warnings` in CI.
+//! Trap: If your CI runs only `cargo build` and `cargo test`, nobody sees these mistakes,
+//! because only clippy runs its lints. Run `cargo clippy --all-targets -- -D warnings`.
 //!
 //! See also: `pitfalls`, `lazy_futures`, `share_state`, `async_api_design`.
 //!

@@ -10,9 +10,10 @@
 //! (`Drop`), as `Running` below does.
 //!
 //! Trap: If a label contains text of a request, such as its path, each new text makes a
-//! series that stays in memory. And a `"` in the text breaks the page, because the crate
-//! does not escape values, as Python's library does. Give labels the type `&'static str`:
-//! then the compiler refuses the text of a request ("expected `&str`, found `String`").
+//! time series that stays in memory. And a `"` in the text breaks the page, because the
+//! crate does not escape values, as Python's library does. Give labels the type `&'static
+//! str`: then the compiler refuses the text of a request ("expected `&str`, found
+//! `String`").
 //!
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!

@@ -1,17 +1,19 @@
 //! Common mistakes: a forgotten await, an item that a timeout loses, and more by name.
 //!
-//! - A future that is not awaited does nothing (`lazy_futures`).
-//! - A timeout drops the future, and with it an item that the future has received.
+//! - If you forget an await, the call does nothing (`lazy_futures`).
+//! - If a timeout drops a future that has received an item, the item is lost, too.
 //!   Receive outside the timeout (`cancel_safety`).
 //!
 //! Other pages show more that surprises people from asyncio:
 //!
-//! - A value that was read before an await may be stale after it (`lost_update`, `lock`).
-//! - A server refuses most of a thousand requests at the same time (`map_with_limit`).
-//! - A task whose handle is dropped keeps running (`drop_or_detach`).
-//! - A timeout that starts again in each turn may never end its loop
+//! - A value that you read before an await may be out of date after it (`lost_update`,
+//!   `lock`).
+//! - If you send a thousand requests at the same time, a server refuses most of them
+//!   (`map_with_limit`).
+//! - If you drop the handle of a task, the task keeps running (`drop_or_detach`).
+//! - If a loop starts its timeout again in each turn, the timeout may never end the loop
 //!   (`select_in_a_loop`).
-//! - Code that blocks may stop all timers and sockets (`blocking_vs_async`).
+//! - If code blocks its thread, all timers and sockets may stop (`blocking_vs_async`).
 //!
 //! See also: `dos_and_donts`, `cancellation`.
 //!

@@ -5,7 +5,7 @@
 //! tasks are polled (a poll runs a task until its next await). Give each kind of task (a
 //! route, a worker) its own monitor, and compare:
 //! - Slow polls block their thread for other tasks: look for a blocking call.
-//! - Tasks with long delays are the victims: they were woken and found no thread.
+//! - Tasks with long delays are the victims: they were woken, but no thread was free.
 //! - Many polls for little work: the task polls in a loop instead of waiting to be woken.
 //! - If the number of live tasks grows with each sample, they are an unbounded queue.
 //!

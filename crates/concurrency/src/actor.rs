@@ -2,9 +2,9 @@
 //!
 //! No other task touches the state, so the state needs no lock. The actor finishes each
 //! message before it takes the next. `start` returns the actor's `Address`, and `ask` of
-//! the `Address` waits for a reply. The reply comes through a `oneshot` channel in the
-//! message, like an asyncio `Future`. The actor ends when its last `Address` is dropped,
-//! or when a message stops it. After that, `ask` returns an error.
+//! the `Address` waits for a reply. The reply comes through a `oneshot` channel (for one
+//! value) in the message, like an asyncio `Future`. The actor ends when its last
+//! `Address` is dropped, or when a message stops it. After that, `ask` returns an error.
 //!
 //! Bounds: The mailbox, the queue of the actor, holds `mailbox` messages; above that,
 //! senders wait.

@@ -1,11 +1,11 @@
 //! Take results as they complete, with the key of each: `asyncio.as_completed`.
 //!
 //! Results come in the order in which they are ready, not in the order of the list. So
-//! each future returns its key together with its value or error. The futures run as tasks
-//! in a `JoinSet`, and keep running while the body of your loop awaits. If a task panics,
-//! the loop gets an error without a key; the example `join_map` keeps the key. If you
-//! leave the loop early and drop the `JoinSet`, the other tasks are aborted. asyncio's
-//! tasks run until you cancel them.
+//! each future returns a key, which says whose result it is, with its value or error. The
+//! futures run as tasks in a `JoinSet` (Tokio's set of tasks), and keep running while the
+//! body of your loop awaits. If a task panics, the loop gets an error without a key; the
+//! example `join_map` keeps the key. If you leave the loop early and drop the `JoinSet`,
+//! the other tasks are aborted. asyncio's tasks run until you cancel them.
 //!
 //! Trap: If you put the futures into a `FuturesUnordered` (of the crate `futures`), they
 //! may borrow, because they are not tasks. But they run only while the loop waits for the

@@ -8,7 +8,7 @@
 //! the program ends, call `close` of the tracker and await its `wait`. To stop a task
 //! when its owner is dropped, see `drop_or_detach`.
 //!
-//! Bounds: Unbounded: Nothing limits the number of background tasks, and their memory.
+//! Bounds: Unbounded: Nothing limits the number of background tasks.
 //!
 //! Trap: If you drop the handle and the task returns an `Err`, nobody sees the error.
 //! asyncio logs "Task exception was never retrieved"; in Tokio, only a panic leaves a

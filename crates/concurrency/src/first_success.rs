@@ -5,8 +5,8 @@
 //! `JoinSet::shutdown` aborts the others and waits until each has dropped its values.
 //! JavaScript calls this race `Promise.any`.
 //!
-//! Trap: `futures::future::select_ok` runs the same race in the caller's task. But if all
-//! calls fail, it returns only the last error.
+//! Trap: If you use `futures::future::select_ok` and all calls fail, you get only the
+//! last error. It also runs all calls in the caller's task.
 //!
 //! See also: `first_completed`, `hedged_request`.
 //!

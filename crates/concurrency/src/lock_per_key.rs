@@ -5,8 +5,8 @@
 //! key is removed with its last guard or waiter, even after an error or a cancellation.
 //! In Python, use a `WeakValueDictionary` of `asyncio.Lock`.
 //!
-//! Bounds: The map has one entry for each key in use. Unbounded: The number of keys, and
-//! of waiting callers.
+//! Bounds: The map has one entry for each key in use. Unbounded: The number of waiting
+//! callers.
 //!
 //! Trap: If you write such a map yourself and remove nothing, it leaks an entry for each
 //! key that was ever used. If you remove an entry while a caller waits for its lock, the

@@ -1,10 +1,10 @@
 //! Load a value once: the first caller loads it, the others wait.
 //!
-//! `tokio::sync::OnceCell::get_or_try_init` takes a loader, an async closure. It runs the
-//! loader only if there is no value yet, and only one loader at a time. If a loader fails
-//! or its caller is cancelled, the next waiter runs its own loader. Only the caller of a
-//! failed loader gets the error. On several threads, the next loader may start before the
-//! first caller sees its error or timeout.
+//! `tokio::sync::OnceCell::get_or_try_init` takes a loader, a closure that starts the
+//! load. It runs the loader only if there is no value yet, and only one loader at a time.
+//! If a loader fails or its caller is cancelled, the next waiter runs its own loader.
+//! Only the caller of a failed loader gets the error. On several threads, the next loader
+//! may start before the first caller sees its error or timeout.
 //!
 //! Tasks share the cell in an `Arc`, or as a `static` made with `OnceCell::const_new()`.
 //! Without an `Arc`, the compiler reports "use of moved value: `settings`".

@@ -54,8 +54,9 @@ impl Pool {
 
     /// Waits for a place and starts the job. Its result, or its panic, is in the handle.
     ///
-    /// Cancel safety: a dropped call starts nothing. A waiting call that is no longer
-    /// polled but not dropped holds up `shutdown` and the calls behind it (`futurelock`).
+    /// Cancel safety: a dropped call starts nothing. If a `select!` pauses a waiting call
+    /// without dropping it, the call holds up `shutdown` and the calls behind it
+    /// (`futurelock`).
     ///
     /// # Errors
     ///

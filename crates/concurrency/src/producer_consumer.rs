@@ -10,7 +10,7 @@
 //! Bounds: The queue holds 2 items; above that, `send` waits.
 //!
 //! Trap: If the producer fails, it drops its sender, so the consumer sees an ordinary end
-//! and works on with half of the items. Await the producer, and look at its result.
+//! and takes a part of the items for all. Await the producer, and look at its result.
 //!
 //! See also: `queue_shutdown`, `receiver_that_never_ends`, `channel_stream`, `pipeline`.
 //!

@@ -63,8 +63,8 @@ impl ResizableLimit {
 
     /// Waits for `weight` permits. They are released when the result is dropped.
     ///
-    /// Cancel safety: a dropped call takes no permit. A call that is no longer polled but
-    /// not dropped holds up the callers behind it (`futurelock`).
+    /// Cancel safety: a dropped call takes no permit. If a `select!` pauses a waiting
+    /// call without dropping it, the call holds up the callers behind it (`futurelock`).
     pub async fn acquire(&self, weight: u32) -> Permits<'_> {
         let weight = weight as usize;
         let _next = self.queue.lock().await;

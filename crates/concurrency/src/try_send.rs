@@ -6,9 +6,9 @@
 //! and `empty`, use `capacity() == 0` of the sender and `is_empty` of the receiver. The
 //! answer is true only until another task sends or receives.
 //!
-//! If the newest items matter most, drop the oldest. A sender of Tokio cannot take it out
-//! of the queue. `force_send` of the crate `async-channel` can: it replaces the oldest
-//! item of a full queue, and returns the old item.
+//! If the newest items matter most, drop the oldest. A sender of Tokio cannot take the
+//! oldest item out of the queue. `force_send` of the crate `async-channel` can: it
+//! replaces the oldest item of a full queue, and returns the old item.
 //!
 //! Trap: If you retry after every error, the loop never ends once the receiver is
 //! dropped, because `Closed` is final. Retry only after `Full`.

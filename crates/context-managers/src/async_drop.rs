@@ -5,7 +5,8 @@
 //! dropped the guard continues, and sees no error of the close. To wait for the close and
 //! get its error, call `CloseOnDrop::close`.
 //!
-//! Bounds: Each close takes at most `limit`; then the value is dropped without it.
+//! Bounds: Each close takes at most `limit`; then it is dropped unfinished, which is an
+//! error.
 //!
 //! Trap: If `main` ends while values are being closed, they are dropped half-closed.
 //! Await `CloseTasks::wait` at the end of `main`.
@@ -111,7 +112,7 @@ impl<T: AsyncClose> CloseOnDrop<T> {
     ///
     /// # Errors
     ///
-    /// Those of [`CloseError`].
+    /// A [`CloseError`].
     pub async fn close(mut self) -> Result<(), CloseError<T::Error>> {
         let value = self.value.take().ok_or(CloseError::Lost)?;
         let closed = self.close_tasks.spawn(value);

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 /// Dropping the future, as an abort or a timeout does, stops the body at its current
 /// await. All values of the body are dropped, and then the clean-up runs in a task of the
 /// tracker. The clean-up also runs if the body has not started by then. A future that was
-/// never polled does nothing.
+/// never awaited does nothing.
 ///
 /// Blocking work of the body, such as a call of `tokio::fs`, keeps running. Let
 /// the work check a flag, and wait for it in the clean-up (`timeout_of_blocking_work`).

@@ -101,9 +101,10 @@ impl<C: Send + 'static> Pool<C> {
     /// If the call times out during `connect`, the connection goes to the next caller. A
     /// panic of `connect` continues here.
     ///
-    /// Cancel-safe: a waiter that is dropped leaves the queue. If a `select!` stops
-    /// polling it, it blocks the queue and `close` (`futurelock`). A task that holds a
-    /// connection and acquires another may wait for itself.
+    /// Cancel-safe: a waiter that is dropped leaves the queue. If a `select!` pauses a
+    /// waiter without dropping it, the waiter blocks the queue and `close`
+    /// (`futurelock`). A task that holds a connection and acquires another may wait for
+    /// itself.
     pub async fn acquire(&self) -> Result<Pooled<C>, PoolError> {
         let acquired = timeout(self.0.acquire_timeout, self.wait_or_connect());
         acquired.await.unwrap_or(Err(PoolError::TimedOut))

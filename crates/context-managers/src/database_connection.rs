@@ -55,7 +55,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Those of [`DatabaseError`]. The connection can be used after a panic.
+    /// A [`DatabaseError`]. The connection can be used after a panic.
     pub async fn call<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -72,7 +72,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// That of SQLite. The connection is then still open.
+    /// The error of SQLite. The connection is then still open.
     pub async fn close(&self) -> Result<(), DatabaseError> {
         let mut connection = Arc::clone(&self.0).lock_owned().await;
         spawn_blocking(move || match connection.take().map(Connection::close) {

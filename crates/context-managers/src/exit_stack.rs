@@ -131,7 +131,8 @@ impl<E: fmt::Display + Send + 'static> ExitStack<E> {
     ///
     /// # Errors
     ///
-    /// Those of the body and of the callbacks. If a callback fails, the value is lost.
+    /// The errors of the body and of the callbacks. If a callback fails, the value is
+    /// lost.
     ///
     /// # Panics
     ///

@@ -47,7 +47,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// Those of [`Connection::busy_timeout`].
+    /// The error of [`Connection::busy_timeout`].
     pub fn new(
         connection: Connection,
         attempts: u32,
@@ -71,7 +71,7 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// That of the closure, of BEGIN or of COMMIT; everything is rolled back.
+    /// The error of the closure, of BEGIN or of COMMIT; everything is rolled back.
     ///
     /// # Panics
     ///

@@ -57,7 +57,7 @@ impl<E> ScopeError<E> {
 ///
 /// # Errors
 ///
-/// Those of the body and of `close`.
+/// The errors of the body and of `close`.
 ///
 /// # Panics
 ///

@@ -3,7 +3,7 @@
 //! When a `tempfile::TempDir` is dropped, it removes its directory, but it blocks the
 //! runtime's thread and reports no error. So the function `with_temporary_directory`
 //! below calls `TempDir::close` with `spawn_blocking` and returns its error. After a
-//! panic or a cancellation there is only the drop.
+//! panic or a cancellation, only the drop removes the directory.
 //!
 //! Trap: If you write `tempdir()?.path().to_path_buf()`, the directory is removed
 //! immediately, because nothing keeps the `TempDir`. The path then names no directory.
@@ -35,7 +35,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 ///
 /// # Errors
 ///
-/// Those of the body, and of creating or removing the directory. If the removal fails,
+/// The error of the body, or of creating or removing the directory. If the removal fails,
 /// the body's value is lost.
 pub async fn with_temporary_directory<T, E: From<io::Error>>(
     parent: &Path,

@@ -67,8 +67,8 @@ impl Database {
     ///
     /// # Errors
     ///
-    /// That of the body, of BEGIN or of COMMIT; everything is rolled back. If the body
-    /// handles an error of a call and succeeds, the transaction commits.
+    /// The error of the body, of BEGIN or of COMMIT; everything is rolled back. If the
+    /// body handles an error of a call and succeeds, the transaction commits.
     ///
     /// # Panics
     ///
@@ -101,7 +101,7 @@ impl Transaction {
     ///
     /// # Errors
     ///
-    /// Those of [`TransactionError`].
+    /// A [`TransactionError`].
     ///
     /// # Panics
     ///

@@ -11,8 +11,8 @@
 //! `tokio-util`.
 //!
 //! Trap: When the `except CancelledError` of the Python caller runs, the clean-up in Rust
-//! may still be running. If the caller needs its result, await another call that waits
-//! for the clean-up, as `noted` in the Python file does.
+//! may still be running. If the caller needs the result of the clean-up, await another
+//! call that waits for it, as `noted` in the Python file does.
 //!
 //! See also: `context_manager`, `shutdown`.
 //!
