@@ -2,18 +2,18 @@
 //!
 //! In the trait, declare a method as `-> impl Future + Send`; in its implementations,
 //! write `async fn`. Then callers may spawn the method's future. If callers need a list
-//! of different types, write a second trait whose methods return boxed futures
-//! (`DynStore` below), and implement it once for all types of the first trait. Keep data
-//! that must survive a cancellation in `self`, not in the future. Leave spawning to the
-//! caller.
+//! of different types, write a second trait whose methods return boxed futures, such as
+//! `DynStore` below. Implement the second trait once, for all types of the first. Keep
+//! data that must survive a cancellation in `self`, not in the future. Leave spawning to
+//! the caller.
 //!
 //! Trap: If you declare a trait method as `async fn`, a generic function cannot spawn its
 //! future: "future cannot be sent between threads safely". Such a declaration does not
 //! promise `Send`.
 //!
 //! Trap: If you keep an array of 16 KiB across an await, your future is 16 KiB larger,
-//! and so is each future that awaits it, because a future holds all values that live
-//! across an await. Keep large buffers in a `Vec`.
+//! and so is each future that awaits it. A future holds all values that live across an
+//! await. Keep large buffers in a `Vec`.
 //!
 //! See also: `dyn_async_trait`, `boxed_futures`, `cancel_safety`, `unit_testing`.
 //!

@@ -2,10 +2,10 @@
 //!
 //! A timeout, or a `select!` that another branch wins, may drop a future at any await. A
 //! test that cancels after some milliseconds tries only one of them. So `at_each_await`
-//! below calls your test again and again: it drops the first future where it first waits,
-//! a new future where it waits the second time, and so on until one completes. An await
-//! that is ready immediately does not count. So make each await wait: read from an empty
-//! channel, write to a full one, lock a held lock.
+//! below calls your test again and again. The first future is dropped where it first
+//! waits. A new future is dropped where it waits for the second time, and so on, until a
+//! future completes. An await that is ready immediately does not count. So make each
+//! await wait: read from an empty channel, write to a full one, lock a held lock.
 //!
 //! Trap: If a future keeps a received value in a local variable over an await, the value
 //! is lost when the future is dropped. Keep the value in `self`, or take it after the

@@ -7,12 +7,12 @@
 //! can cure. And `with_max_times(3)` means three retries, so four calls.
 //!
 //! Trap: If a server allows five calls in a second, a `governor` with a burst of five and
-//! one more each 0.2 s is too fast: it makes nine calls in the first 0.9 s, because the
+//! one more each 0.2 s is too fast. It makes nine calls in the first 0.9 s, because the
 //! burst comes on top of the rate.
 //!
 //! Trap: If the first caller of a missing key is dropped, for example by a timeout, its
-//! load is lost, and the next caller starts it again. `moka` runs a load in its first
-//! caller.
+//! load is lost. `moka` runs a load in the first caller, so the next caller starts the
+//! load again.
 //!
 //! In production: In tests, `moka` and the waits of `governor` ignore Tokio's paused
 //! clock. To test without a wait, give `governor` a `FakeRelativeClock`, and ask it

@@ -11,8 +11,8 @@
 //! long values before you log them.
 //!
 //! Trap: If you make the span of a request with `info_span!` and the filter is WARN, the
-//! lines of the request have no id, because a filter hides spans too. A change to DEBUG
-//! does not help requests that have already begun. Use `error_span!`.
+//! lines of the request have no id. A filter hides spans too. A change to DEBUG does not
+//! help requests that have already begun. Use `error_span!`.
 //!
 //! Trap: If the operator mistypes the filter, `EnvFilter::new` ignores the invalid part,
 //! and nobody notices. `EnvFilter::try_new` returns an error.

@@ -2,9 +2,9 @@
 //!
 //! The crate `tracing` makes the spans (the timed parts of a trace), and a layer of
 //! `tracing-opentelemetry` exports them. The client writes the id of its span into the
-//! header, and the server reads the header and makes this span the parent of its own, as
-//! Python's `inject` and `extract` do. If a request is cancelled, its span ends too,
-//! because it is dropped. At the end, call `shutdown` of the provider in
+//! header. The server reads the header, and makes the client's span the parent of its
+//! own. Python's `inject` and `extract` do the same. If a request is cancelled, its span
+//! ends too, because it is dropped. At the end, call `shutdown` of the provider in
 //! `spawn_blocking`. It blocks, and on a runtime with one thread an exporter that needs
 //! the runtime would hang.
 //!

@@ -2,8 +2,8 @@
 //!
 //! A span of the crate `tracing`, with fields such as the request id, takes the place of
 //! a contextvar. Each line that the future `handle(..).instrument(span)` logs has the
-//! fields of the span, under the key `span`. structlog writes them at the top level;
-//! `flatten_event` moves only the fields of the log call itself there.
+//! fields of the span, under the key `span`. structlog writes them at the top level.
+//! `flatten_event` moves only the fields of the log call itself to the top level.
 //!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
 //! errors are logged. A default directive counts only if the filter is empty. Put `info,`

@@ -9,7 +9,7 @@
 //! Bounds: The list has one entry for each tracked task, and one for each running step.
 //!
 //! Trap: If a task of your runtime waits for the signal, it may print nothing when you
-//! need it: while one thread of the runtime is blocked, signals may not arrive
+//! need it. While one thread of the runtime is blocked, signals may not arrive
 //! (`blocking_vs_async`). So `dump_on_signal` below has its own thread and runtime.
 //!
 //! In production: The crate `async-backtrace` lists functions with their lines

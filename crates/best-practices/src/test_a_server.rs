@@ -8,7 +8,7 @@
 //!
 //! Trap: If a handler asks for the client's address, `axum::serve(listener, app)` makes
 //! it answer 500, because the address is not passed on. Serve with
-//! `into_make_service_with_connect_info`, as `TestServer::start` below does.
+//! `into_make_service_with_connect_info`, as `TestServer::start` below does. axum's
 //! `MockConnectInfo` hides the mistake in a test without a socket.
 //!
 //! Trap: If a handler panics, a test without a socket fails with this panic. On a server,

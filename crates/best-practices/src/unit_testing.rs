@@ -7,7 +7,7 @@
 //! timeout of days takes no time; in asyncio the test waits.
 //!
 //! Trap: If a test on the paused clock waits for a socket or for your own thread, a
-//! timeout around the wait fires immediately, because the clock jumps. A timeout around
+//! timeout around the wait fires immediately: the clock jumps. A timeout around
 //! `spawn_blocking` never fires, because the clock stands still. The clocks of
 //! `std::time` do not jump.
 //!

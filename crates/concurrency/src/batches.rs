@@ -6,11 +6,11 @@
 //! (also of `futures`): it returns the first error immediately. The unfinished items of
 //! the batch are dropped, as a `TaskGroup` would cancel them, and no other batch starts.
 //!
-//! Trap: The slowest item holds up its whole batch. To start the next item as soon as any
-//! item has ended, use `map_with_limit`.
+//! Trap: If one item is slow, it holds up its whole batch. To start the next item as soon
+//! as any item has ended, use `map_with_limit`.
 //!
-//! Trap: `try_join_all` looks shorter, but in a batch of more than 30 items it returns an
-//! error only after all items before it in the batch have ended.
+//! Trap: `try_join_all` looks shorter, but returns an error late. In a batch of more than
+//! 30 items, all items before the failed one must have ended first.
 //!
 //! See also: `map_with_limit`, `gather`.
 //!

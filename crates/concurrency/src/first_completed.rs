@@ -1,13 +1,13 @@
 //! Race tasks: take the first that completes, abort the others and wait for their end.
 //!
-//! The function `first_completed` below runs the calls as tasks in a `JoinSet`.
-//! `join_next` returns the first result, an error as well as a value. `shutdown` then
-//! aborts the other tasks and waits until each has dropped its values. So in `main`, all
-//! requests are closed before the result is printed. For two or three calls that need no
-//! tasks, the example `race` is simpler.
+//! The function `first_completed` below runs the calls as tasks in a `JoinSet` (Tokio's
+//! set of tasks). `join_next` returns the first result, an error as well as a value.
+//! `shutdown` then aborts the other tasks and waits until each has dropped its values. So
+//! in `main`, all requests are closed before the result is printed. For two or three
+//! calls that need no tasks, the example `race` is simpler.
 //!
 //! Trap: If you abort the losers and do not await them, they may still be cleaning up
-//! while your next lines run: in both languages, cancelling a task is only a request.
+//! while your next lines run. In both languages, cancelling a task is only a request.
 //! Dropping the `JoinSet` aborts the tasks but does not await them; `shutdown` does both.
 //!
 //! Trap: If a second task has ended before the call of `shutdown`, its result is lost. In

@@ -1,9 +1,9 @@
 //! Return the value of the first task that succeeds, or all errors if none succeeds.
 //!
-//! The function `first_success` below takes tasks out of a `JoinSet` as they complete.
-//! When a task fails, its error is kept and the race continues. When a task succeeds,
-//! `JoinSet::shutdown` aborts the others and waits until each has dropped its values.
-//! JavaScript calls this race `Promise.any`.
+//! The function `first_success` below takes tasks out of a `JoinSet` (Tokio's set of
+//! tasks) as they complete. When a task fails, its error is kept and the race continues.
+//! When a task succeeds, `JoinSet::shutdown` aborts the others and waits until each has
+//! dropped its values. JavaScript calls this race `Promise.any`.
 //!
 //! Trap: If you use `futures::future::select_ok` and all calls fail, you get only the
 //! last error. It also runs all calls in the caller's task.

@@ -17,8 +17,8 @@
 //! program hangs.
 //!
 //! Trap: If a task is cancelled at an await in the middle of a change, the lock is
-//! released and the next task sees the value half changed. Await first, and then make the
-//! whole change without an await.
+//! released. The next task then sees the value half changed. Await first, and then make
+//! the whole change without an await.
 //!
 //! See also: `lost_update`, `deadlock` (two locks), `rw_lock`, `lock_per_key`.
 //!

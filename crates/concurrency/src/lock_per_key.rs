@@ -10,8 +10,7 @@
 //!
 //! Trap: If you write such a map yourself and remove nothing, it leaks an entry for each
 //! key that was ever used. If you remove an entry while a caller waits for its lock, the
-//! next caller makes a second lock, and both callers change the same thing at the same
-//! time.
+//! next caller makes a second lock. Both calls then run at the same time.
 //!
 //! See also: `lock`, `single_flight`, `lease`.
 //!

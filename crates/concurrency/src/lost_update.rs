@@ -1,11 +1,10 @@
 //! A race condition between tasks: the lost update, and two ways to fix it.
 //!
 //! Three tasks read a count, wait, and write back a count that is higher by one. All
-//! three have read the same number, so two additions are lost. Rust rules out that two
-//! threads access a value at the same time without a lock ("the trait `Send` is not
-//! implemented for `Rc<Cell<u32>>`", "cannot assign to data in an `Arc`"). But Rust does
-//! not rule out the lost update: each read and each write is locked, but the task waits
-//! in between.
+//! three have read the same number, so two additions are lost. Rust refuses code in which
+//! two threads change a value without a lock ("the trait `Send` is not implemented for
+//! `Rc<Cell<u32>>`", "cannot assign to data in an `Arc`"). But Rust accepts a lost
+//! update: each read and each write is locked, and the task waits in between.
 //!
 //! Either hold a `tokio::sync::Mutex` during the wait, so that one task after another
 //! does all three steps. Or read and write without an await in between, under a

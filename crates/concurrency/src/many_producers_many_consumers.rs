@@ -7,8 +7,8 @@
 //! timeout.
 //!
 //! Trap: If you write `while let Some(item) = receiver.lock().await.recv().await`, the
-//! consumers work one after the other, because the lock is held through the body of the
-//! loop. Receive in a function, as `SharedReceiver::recv` below does.
+//! consumers work one after the other. The lock is held through the body of the loop.
+//! Receive in a function, as `SharedReceiver::recv` below does.
 //!
 //! Trap: While a consumer waits in `recv`, it holds the lock, so no other task can call
 //! `close` of the receiver. If another task has to close the queue, use `async-channel`.

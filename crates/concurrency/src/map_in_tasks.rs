@@ -5,13 +5,13 @@
 //! The first error stops the other calls for the same list. Results come in the order of
 //! the list.
 //!
-//! Trap: If you only wait for the next permit, an error of a running call goes unnoticed
-//! as long as calls for other lists hold all permits. So wait for a permit and for the
-//! end of a task at the same time.
+//! Trap: If you only wait for the next permit, you do not notice the error of a running
+//! call. Calls for other lists may hold all permits for long. So wait for a permit and
+//! for the end of a task at the same time.
 //!
 //! Trap: If a call computes for more than a millisecond, it blocks a thread of the
-//! runtime, and one blocked thread may stop all timers and sockets. Run the computation
-//! with `spawn_blocking`.
+//! runtime. One blocked thread may stop all timers and sockets. Run the computation on
+//! another thread, with `spawn_blocking`.
 //!
 //! See also: `map_with_limit` (without tasks), `semaphore`, `cpu_bound`.
 //!

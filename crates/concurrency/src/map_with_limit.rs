@@ -6,7 +6,7 @@
 //! thread. The first error drops the calls that are still running.
 //!
 //! Trap: If one call computes for more than a millisecond, the others wait: they share
-//! its thread. Run the computation with `spawn_blocking`.
+//! its thread. Run the computation on another thread, with `spawn_blocking`.
 //!
 //! See also: `map_in_tasks` (on all threads), `buffered_in_order` (for endless sources),
 //! `cpu_bound`.

@@ -1,10 +1,10 @@
 //! A pipeline: stages joined by bounded queues, with backpressure and an orderly end.
 //!
-//! Each stage is a task that reads one channel and writes to the next. A full channel
-//! makes its writer wait, so the slowest stage sets the pace of all. When a stage
-//! returns, it drops its sender, which ends the loop of the next stage. If a stage fails,
-//! the other stages are aborted and awaited, as in a `TaskGroup`, and items in the queues
-//! are lost.
+//! Each stage is a task that reads one channel (Tokio's queue) and writes to the next. A
+//! full channel makes its writer wait, so the slowest stage sets the pace of all. When a
+//! stage returns, it drops its sender, which ends the loop of the next stage. If a stage
+//! fails, the other stages are aborted and awaited, as in a `TaskGroup`, and items in the
+//! queues are lost.
 //!
 //! Bounds: The queue between two stages holds 1 item; above that, `send` waits.
 //!

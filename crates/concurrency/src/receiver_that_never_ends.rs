@@ -1,15 +1,15 @@
 //! A receiver that waits forever, because a sender was not dropped.
 //!
-//! A channel ends when its last sender is dropped. One forgotten sender keeps `recv`
-//! waiting forever, and no error reports it. If you clone the sender for tasks, drop the
-//! original after the last clone. If the receiver adds work to its own channel, for
-//! example links to further pages, put a clone of the sender into each item. The last
-//! sender is then dropped with the last item. In asyncio, use `Queue.join` or
+//! A channel (Tokio's queue) ends when its last sender is dropped. One forgotten sender
+//! keeps `recv` waiting forever, and no error reports it. If you clone the sender for
+//! tasks, drop the original after the last clone. If the receiver adds work to its own
+//! channel, for example links to further pages, put a clone of the sender into each item.
+//! The last sender is then dropped with the last item. In asyncio, use `Queue.join` or
 //! `Queue.shutdown`.
 //!
 //! Trap: If a struct owns the sender and one of its methods awaits the receiving task,
-//! the method waits forever, because the struct still holds the sender. Let the method
-//! take `self`, and drop the sender before the await.
+//! the method waits forever: the struct still holds the sender. Let the method take
+//! `self`, and drop the sender before the await.
 //!
 //! See also: `producer_consumer`, `queue_shutdown`, `queue_join`.
 //!

@@ -9,10 +9,10 @@
 //! length of a line.
 //!
 //! Trap: If you drop a `BufWriter` without `flush`, the data in its buffer is lost,
-//! without an error. A bare `File` needs a `flush` at the end too, because its
-//! `write_all` returns before the data is written, and only the next call returns the
-//! error. If the disk was full, that data is lost, and a second `flush` returns `Ok`. So
-//! after an error of `flush`, write the file again.
+//! without an error. A bare `File` needs a `flush` at the end, too: its `write_all`
+//! returns before the data is written. Only the next call returns the error. If the disk
+//! was full, that data is lost, and a second `flush` returns `Ok`. So after an error of
+//! `flush`, write the file again.
 //!
 //! See also: `read_file`, `temporary_directory`, `file_processor`.
 //!

@@ -10,14 +10,13 @@
 //! an error. Unbounded: The time of the closure.
 //!
 //! Trap: If the disk is full, or a statement with `ON CONFLICT ROLLBACK` fails, SQLite
-//! ends the whole transaction, and each later statement would commit by itself. Of the
+//! ends the whole transaction. Each later statement would then commit by itself. Of the
 //! `Result` in a `Result` that `nested` returns, the outer one is then an error: return
 //! it with `?`, and write nothing more.
 //!
-//! Trap: If a transaction begins with a plain BEGIN, reads, and then writes, the write
-//! fails immediately with "database is locked" when another program has written in
-//! between. A longer `busy_timeout` does not help. Begin with BEGIN IMMEDIATE, as this
-//! file does.
+//! Trap: If you begin with a plain BEGIN, read, and then write, another program may write
+//! in between. Your write then fails immediately with "database is locked". A longer
+//! `busy_timeout` does not help. Begin with BEGIN IMMEDIATE, as this file does.
 //!
 //! See also: `transaction` (awaits between statements), `sqlite_pool`, `retry`.
 //!

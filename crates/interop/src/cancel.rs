@@ -6,8 +6,8 @@
 //! a task of Tokio, the counterpart of `asyncio.shield`. A second `cancel` is harmless.
 //!
 //! Trap: If your Rust function spawns a task and awaits its `JoinHandle`, a cancelled
-//! call does not stop the task, because dropping a `JoinHandle` only lets go of it. If
-//! the work must end with the call, await it directly, or keep an `AbortOnDropHandle` of
+//! call does not stop the task. Dropping a `JoinHandle` does not stop its task. If the
+//! work must end with the call, await it directly, or keep an `AbortOnDropHandle` of
 //! `tokio-util`.
 //!
 //! Trap: When the `except CancelledError` of the Python caller runs, the clean-up in Rust

@@ -7,7 +7,7 @@
 //! rollback.
 //!
 //! Trap: If you do the rollback in `__aexit__` without a separate task, a `cancel` during
-//! `__aexit__` drops the rollback at its await, and the transaction stays open.
+//! `__aexit__` drops the rollback at its await. The transaction stays open.
 //!
 //! Trap: If the program ends while such a task still rolls back, the rollback is dropped.
 //! Wait for these tasks before the exit, as the example `shutdown` does.

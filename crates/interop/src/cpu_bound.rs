@@ -10,7 +10,7 @@
 //! be more computations than cores, limit them with a semaphore.
 //!
 //! Trap: If your Rust function computes while it holds the GIL, the event loop stands
-//! still, even when the function runs in `asyncio.to_thread`: in 300 ms the loop did not
+//! still, even when the function runs in `asyncio.to_thread`. In 300 ms the loop did not
 //! run once. Wrap the computation in `py.detach`.
 //!
 //! Trap: If you cancel the await, the computation keeps running. It also delays the exit

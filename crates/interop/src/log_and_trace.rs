@@ -8,9 +8,9 @@
 //! Trap: If Python changes the level of a logger later, Rust may not notice, because
 //! `pyo3-log` caches the levels. Call `reset` on the handle that `install` returns.
 //!
-//! Trap: If you log in a hot loop, other tasks are delayed, because each record that is
-//! not filtered out waits for the GIL on a thread that runs tasks. Filter such records
-//! out in Rust, with `Logger::filter`.
+//! Trap: If you log in a hot loop, other tasks are delayed. Each record that is not
+//! filtered out waits for the GIL, on a thread that runs tasks. Filter such records out
+//! in Rust, with `Logger::filter`.
 //!
 //! See also: `callback`.
 //!

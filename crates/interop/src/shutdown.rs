@@ -3,12 +3,12 @@
 //! A task that Rust spawns does not belong to the event loop: `asyncio.run` neither
 //! cancels the task nor waits for it. So the Python program calls `stop`, a function of
 //! this file, in a `finally`, and awaits it. `stop` asks the jobs to end, through a
-//! `CancellationToken`, and waits for them with a `TaskTracker`, up to a time limit. This
-//! works after Ctrl-C too, because `asyncio.run` then cancels `main`, and its `finally`
-//! runs.
+//! `CancellationToken`, and waits for them with a `TaskTracker` (both of `tokio-util`),
+//! up to a time limit. This works after Ctrl-C too, because `asyncio.run` then cancels
+//! `main`, and its `finally` runs.
 //!
 //! Trap: If a job is still running when the program exits, the job is dropped at its
-//! current await, and what it was saving is half written.
+//! current await. What it was saving is then half written.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!
