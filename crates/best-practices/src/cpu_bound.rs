@@ -3,15 +3,16 @@
 //! A calculation never awaits, so in a task it blocks its thread, and perhaps all timers
 //! and sockets (`blocking_vs_async`). For a single calculation, the example
 //! `heavy_computation` is enough. `CpuPool` below has N threads of the crate `rayon` for
-//! all calculations. `into_par_iter` spreads one calculation over all these threads. If
-//! the future of `CpuPool::run` is dropped, the calculation is cancelled.
+//! all calculations. `into_par_iter` spreads one calculation over all these threads.
+//! `CpuPool::run` passes a `CancellationToken` (of `tokio-util`) to the calculation, and
+//! cancels the token when the future of `run` is dropped.
 //!
 //! Bounds: At most N threads calculate; further calculations wait in a queue. Unbounded:
 //! The queue. To limit it, acquire a permit of a semaphore before `run`.
 //!
 //! Trap: If you abort the task that waits, a calculation that has started keeps running
-//! until it looks at its `CancellationToken`. Call `is_cancelled` between portions of the
-//! work, not in the innermost loop, because it takes a lock.
+//! until it looks at the token. Call `is_cancelled` between portions of the work, not in
+//! the innermost loop, because it takes a lock.
 //!
 //! Trap: If a calculation panics in `rayon::spawn`, the whole process ends. So
 //! `CpuPool::run` catches the panic and raises it again in the caller that awaits the

@@ -1,9 +1,9 @@
 //! An event emitter: async listeners (callbacks) by event, subscribing and unsubscribing.
 //!
-//! Each listener runs in its own task, so a slow, failing or panicking listener does not
-//! stop the others. `emit` waits for all listeners and returns their errors, like
-//! `asyncio.gather(return_exceptions=True)`. The example `event_callbacks` is the plain
-//! form.
+//! Each listener that you add with `EventEmitter::on` runs in its own task, so a slow,
+//! failing or panicking listener does not stop the others. `emit` waits for all listeners
+//! and returns their errors, like `asyncio.gather(return_exceptions=True)`. The example
+//! `event_callbacks` is the plain form.
 //!
 //! Bounds: Unbounded: If a listener runs forever, `emit` waits forever. Put a `timeout`
 //! into the listener.

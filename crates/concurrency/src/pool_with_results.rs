@@ -14,7 +14,7 @@
 //! Trap: If a job submits another job to its own pool and waits for it, the pool
 //! deadlocks as soon as such jobs take all places. Submit from outside the pool.
 //!
-//! In production: A job that never ends holds up the shutdown forever.
+//! In production: A job that never ends holds up the shutdown forever. The crate
 //! `tokio-graceful-shutdown` cancels the tasks that have not ended after a timeout.
 //!
 //! See also: `worker_pool`, `semaphore`, `map_in_tasks`, `blocking_in_threads`.

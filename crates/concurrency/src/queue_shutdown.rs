@@ -2,9 +2,9 @@
 //!
 //! Either the producers stop and drop their senders, or the consumer calls `close` of the
 //! receiver, which is `shutdown` of an `asyncio.Queue` (Python 3.13). After `close`,
-//! `recv` returns the items in the queue and then `None`. Items that wait for a place are
-//! refused, and a sender that nobody dropped no longer keeps the consumer waiting. To
-//! stop immediately, call `close` and throw away the items in the queue.
+//! `recv` returns the items in the queue and then `None`. A `send` that waits for a place
+//! returns an error, and a forgotten sender no longer keeps the consumer waiting. To stop
+//! immediately, call `close` and throw away the items in the queue.
 //!
 //! Trap: If you empty the closed queue with `try_recv`, you may miss an item: its sender
 //! has reserved a place, but has not sent the item yet. Empty the queue with `recv`,

@@ -14,7 +14,8 @@
 //! limit is never reached, and the task is restarted forever. Make the window longer.
 //!
 //! Trap: If the task keeps state in its variables, a restart loses it. Keep the state
-//! outside the task. And log each restart in `report`, otherwise nobody notices the bug.
+//! outside the task. And log each restart in `report`, the second closure that you pass.
+//! Otherwise nobody notices the bug.
 //!
 //! See also: `background_services` (several services, a shutdown), `panic_in_a_task`,
 //! `retry`, `reconnecting_client`.

@@ -3,7 +3,7 @@
 //! The workers are tasks that share the queue of jobs. A second queue holds the results,
 //! each with the key of its job. A panic becomes the result of its job; otherwise each
 //! panic would end a worker. The pool ends when all senders of jobs are dropped, or when
-//! you call `stop` of the results. The example `queue_workers` is the plain form.
+//! you call `Results::stop`. The example `queue_workers` is the plain form.
 //!
 //! Bounds: `workers` jobs run at the same time. The queue of jobs holds `waiting` jobs,
 //! and the queue of results `waiting` results. When both are full, senders of jobs wait.

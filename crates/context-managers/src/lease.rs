@@ -4,10 +4,11 @@
 //! unless its holder renews it between two steps of its work. `LeaseLock::acquire` below
 //! waits for a lease.
 //!
-//! Trap: If a holder is delayed at an await, its lease may expire without its notice, and
-//! it overwrites the data of the next holder. Each lease has a number, its token, which
-//! is higher than the token of the lease before. Send the token with each write. The
-//! store must reject a token that is lower than one that it has seen.
+//! Trap: If a holder is delayed at an await, its lease may expire without the holder
+//! noticing. The holder then overwrites the data of the next one. Each lease has a
+//! number, its token, which is higher than the token of the lease before. Send the token
+//! with each write. The store must reject a token that is lower than one that it has
+//! seen.
 //!
 //! In production: `LeaseLock` works within one process. If programs on several machines
 //! share the lock, a common store, such as Redis or PostgreSQL, must grant the lease and

@@ -6,16 +6,16 @@
 //! coroutine. The body of the coroutine runs on the event loop's thread. If the body
 //! raises an exception, Rust gets a `PyErr` with the traceback.
 //!
-//! Bounds: `retry` calls the coroutine at most `times` times, and then returns the last
-//! exception. The pause between two calls grows by 10 ms each time.
+//! Bounds: `retry` calls the Python function at most `times` times, and then raises the
+//! last exception. The pause between two calls grows by 10 ms each time.
 //!
 //! Trap: If a timeout in Rust drops the future, the coroutine keeps running, because
 //! dropping the future does not cancel it. Put an `asyncio.timeout` into the coroutine
 //! instead.
 //!
 //! Trap: If you look for the event loop in a task of Tokio, asyncio raises "no running
-//! event loop". Call `get_current_locals` in the function that Python calls, before the
-//! first await, and pass its result on.
+//! event loop". Call `get_current_locals`, which returns the event loop of the caller,
+//! before the first await, and pass its result on.
 //!
 //! See also: `callback`, `async_iterator`.
 //!
