@@ -1,16 +1,20 @@
-//! An HTTP API with background jobs: submit, poll the result, refuse too many, shut down.
+//! An HTTP API with background jobs: submit, ask for the result, refuse too many, stop.
 //!
-//! A job outlives its request, so the server owns the job's task. If too many jobs run,
-//! the server answers 503 with `Retry-After`. An unknown id gets 404. On shutdown the
-//! server first answers "not ready". Then it stops accepting, and waits for the jobs.
+//! A job runs for longer than the request that submits it, so the server owns the job's
+//! task. If too many jobs run, the server answers 503 with `Retry-After`. An unknown id
+//! gets 404. To shut down, the server first answers "not ready", so that no load
+//! balancer sends more clients. Then it stops accepting, and waits for the jobs.
 //!
-//! Bounds: `running` jobs, `kept` results, and 2 MB for a body. Unbounded: A job's time.
+//! Bounds: At most `running` jobs run (above that 503), and the last `kept` results are
+//! kept. A body has at most 2 MB (above that 413). Unbounded: The time of a job.
 //!
-//! Trap: A handler that awaits its job loses the job when the client disconnects.
+//! Trap: If the handler itself awaits the job, the job is dropped when its client
+//! disconnects. Spawn it, as here.
 //!
-//! Trap: `axum::serve` has no time limit for headers, so a slow client can delay the
-//! shutdown. A client that ends its side after the request, as `nc -N` does, often gets
-//! no answer. `http_server` has the limit, and answers such a client.
+//! Trap: If you use `axum::serve`, a slow client can delay your shutdown, because
+//! `axum::serve` has no time limit for headers. And a client that ends its side after
+//! the request, as `nc -N` does, often gets no answer. `http_server` has the limit, and
+//! answers such a client.
 //!
 //! In production: Keep the jobs in a table, as `job_queue` does: they survive a restart.
 //!

@@ -1,20 +1,24 @@
 //! Query SQLite without blocking the event loop: rusqlite on its own thread.
 //!
-//! A thread owns the connection and runs the functions sent to it, as in `aiosqlite`.
-//! With a lock inside `spawn_blocking`, each waiting call would hold a thread. Unlike in
-//! `sqlite_fetchall`, the file stays open, and a timeout stops a query.
+//! One thread owns the connection and runs the closures that you send to it, as in
+//! `aiosqlite`. (With a shared connection behind a lock, called in `spawn_blocking`,
+//! each waiting call would hold a thread.) The file stays open between calls, unlike in
+//! `sqlite_fetchall`, and a timeout stops a running query.
 //!
-//! Bounds: 100 waiting calls; further callers wait for room. Unbounded: The time of a
-//! call. A `timeout` around it stops SQLite's statements, not other code of yours.
+//! Bounds: At most 100 calls wait for the thread; further callers wait for room.
+//! Unbounded: The time of a call. A `timeout` around `call` stops SQLite's statements,
+//! but no other code in your closure.
 //!
-//! Trap: A query whose caller has gone keeps running, and blocks the calls behind it.
-//! Here SQLite regularly calls a progress handler, which then stops the query.
+//! Trap: If a caller gives up, its query usually keeps running on the thread, and all
+//! later calls wait behind it. Here SQLite asks a function (its progress handler) again
+//! and again whether the caller is still there. If not, SQLite stops the query.
 //!
-//! Trap: A `Connection` "cannot be shared between threads safely", and a statement cannot
-//! leave its thread. Return values, or structs built from rows.
+//! Trap: If you share a `Connection` between tasks, the compiler refuses: it "cannot be
+//! shared between threads safely". A prepared statement cannot leave its thread either.
+//! Return values from the closure, or structs built from rows.
 //!
-//! In production: `tokio-rusqlite` runs closures on a thread for each connection.
-//! `deadpool-sqlite` is a pool of connections.
+//! In production: The crate `tokio-rusqlite` does the same, with one thread for each
+//! connection. `deadpool-sqlite` is a pool of connections.
 //!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock
 //! asyncio: asyncio.wrap_future, threading.get_ident

@@ -1,20 +1,26 @@
 //! A web service for FastAPI users: typed input, a user by token, layers, JSON errors.
 //!
-//! Extractors are FastAPI's typed parameters: `Path`, `Query`, `Json`. A type that
-//! implements `FromRequestParts` is a `Depends`: here [`User`]. State is an `Arc`. Layers
-//! are FastAPI's middleware: logs, CORS, panics, a timeout, the size of bodies. A
-//! rejected query or malformed JSON is 400; FastAPI answers 422.
+//! FastAPI's typed parameters are axum's extractors: types such as `Path`, `Query` and
+//! `Json` that axum fills from the request. For a `Depends`, write a type that
+//! implements `FromRequestParts`, here [`User`]. State is an `Arc`. FastAPI's
+//! middleware is a layer: here for logs, CORS, panics, a timeout, and the size of
+//! bodies. A wrong query or malformed JSON is answered with 400, where FastAPI answers
+//! 422.
 //!
-//! Bounds: The arguments `body` and `time` of [`layers`]. Unbounded: Notes, connections,
-//! and the time for headers. Serve the routes with `http_server`.
+//! Bounds: The function [`layers`] takes the largest body (above it 413) and the
+//! longest time (then 504). Unbounded: Notes, connections, and the time for headers.
+//! Serve the routes with `http_server`.
 //!
-//! Trap: `layer` wraps only the routes that the router has at that moment. A route that
-//! is added after it has no timeout, no log and no JSON errors.
+//! Trap: If you add a route after `layer`, the route has no timeout, no log and no JSON
+//! errors: `layer` wraps only the routes that the router has at that moment. Add the
+//! layers last.
 //!
-//! Trap: A handler without the argument `User` is open to everybody.
+//! Trap: If you forget the argument `User`, the handler is open to everybody, and
+//! nothing warns you.
 //!
 //! In production: `tower`'s `ConcurrencyLimitLayer` limits nothing under `axum::serve`,
-//! as each connection has its own copy of the routes. Take `GlobalConcurrencyLimitLayer`.
+//! because each connection gets its own copy of the routes with its own limit. Use
+//! `GlobalConcurrencyLimitLayer`.
 //!
 //! See also: `router`, `http_server`, `https_server`, `test_a_server`.
 //!

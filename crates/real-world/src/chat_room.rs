@@ -1,16 +1,20 @@
 //! Broadcast to many clients: each has a bounded queue, and learns if it is too slow.
 //!
-//! The room puts a message into all members' queues without waiting. A member whose queue
-//! is full misses the message. Its token `too_slow` is cancelled: disconnect it then.
-//! `tokio::sync::broadcast` has one queue for all: a slow receiver gets `Lagged`.
+//! The room puts a message into the queues of all members, without waiting. If a
+//! member's queue is full, the member misses the message, and the `CancellationToken`
+//! `too_slow` of this member is cancelled: end its connection then.
+//! `tokio::sync::broadcast` has one queue for all instead, and a slow receiver gets the
+//! error `Lagged`.
 //!
-//! Bounds: `queue` messages for each member. "joined" and "left" leave `queue / 2` places
-//! free, and cut nobody off. A member waits for the `pace` after a message. If all speak
-//! as fast as that, unread messages fill these places in `queue / 2 * pace / members`.
+//! Bounds: `queue` messages wait for each member. The news "joined" and "left" go only
+//! into queues that are more than half free, so they cut nobody off. After a message, a
+//! member waits for the time `pace`. If all members send as fast as that, the upper
+//! half of a queue that nobody reads fills up in `queue / 2 * pace / members`.
 //! Unbounded: The members.
 //!
-//! Trap: Without a `pace`, one member's burst fills all queues, and nearly all members
-//! are cut off. A `yield_now` instead of the pause is not enough on several threads.
+//! Trap: If members may send without a pause, one member's burst fills all queues, and
+//! nearly all members are cut off. On several threads, a `yield_now` in place of the
+//! pause is not enough. Await the pause that the function from `voice` returns.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!

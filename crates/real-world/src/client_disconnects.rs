@@ -1,17 +1,21 @@
-//! A client that leaves: axum drops its handler at an await, unlike FastAPI.
+//! A client disconnects: axum drops its handler at an await, and FastAPI does not.
 //!
-//! hyper drops the future of a handler when the connection ends. So decide for each
-//! handler. Work that must be done completely runs in a task ([`Unfinished::finish`]).
-//! Work that only the client needs is stopped by a token ([`stop_with_client`]). A client
-//! may send its request again, so make the work idempotent, for example by a key from the
-//! client.
+//! hyper, the HTTP library under axum, drops the future of a handler when its
+//! connection ends. So decide for each handler what shall happen. If its work must be
+//! completed, run the work in a task: [`Unfinished::finish`] below. If only the client
+//! needs the work, stop it by a `CancellationToken`: [`stop_with_client`]. A client may
+//! send its request again, so make the work idempotent, for example by a key that the
+//! client sends.
 //!
-//! Bounds: Unbounded: Tasks without a client, and their time. `http_server` limits both.
+//! Bounds: Unbounded: Tasks whose client has left, and their time. `http_server` limits
+//! both.
 //!
-//! Trap: A handler that charges and then ships may only charge. Nothing is logged, and no
-//! code after the await runs.
+//! Trap: If your handler charges a customer, awaits, and then ships, a client that
+//! leaves during the await has paid and gets nothing. No code after the await runs, and
+//! nothing is logged. Run both steps in one task.
 //!
-//! Trap: A task that was only spawned is lost when `main` returns. `drain` waits for it.
+//! Trap: If you only spawn the task, it is lost when the server stops and `main`
+//! returns. Call `drain`, which waits for all such tasks.
 //!
 //! See also: `http_server`, `shield_and_clean_up`, `api_server`, `streaming_responses`.
 //!

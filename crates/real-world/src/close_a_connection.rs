@@ -1,23 +1,26 @@
-//! Close a connection without losing bytes: finish, end your side, read to the end, drop.
+//! Close a connection without losing bytes: end your side, read to the end, then drop.
 //!
-//! `writer.close()` and `wait_closed()` of asyncio send the buffered bytes and tell the
-//! peer that nothing follows. Over TLS, they also wait for the peer's end. Dropping a
-//! stream does none of this. `shutdown` sends the buffered bytes, even of a `BufWriter`
-//! or TLS, and tells the peer. [`close`] then reads until the peer ends, and drops. If
-//! your protocol marks the end of an answer, read the answer first: later bytes are
-//! thrown away.
+//! In asyncio, `writer.close()` and `wait_closed()` send the buffered bytes and tell
+//! the peer that nothing follows. Over TLS, they also wait until the peer ends. In
+//! Rust, dropping a stream does none of this. `AsyncWriteExt::shutdown` sends the
+//! buffered bytes, even those of a `BufWriter` or of TLS, and tells the peer. The
+//! function [`close`] below calls `shutdown`, reads until the peer ends too, and drops
+//! the stream. `close` throws away what it reads: if you expect an answer, read the
+//! answer first.
 //!
-//! Bounds: `limit` for the whole close. A peer that sends without end costs this time,
-//! but no memory.
+//! Bounds: After `limit`, `close` fails with `TimedOut`. A peer that sends without end
+//! costs this time, but no memory.
 //!
-//! Trap: The system resets a connection that is dropped with unread bytes, even after
-//! `shutdown`. The other side then loses the bytes that it has not read yet ("Connection
-//! reset by peer"). Over TLS 1.3 there are always unread bytes: see `close` in `tls`. In
-//! asyncio this is rare: its transport reads until you call `close`.
+//! Trap: If you drop a connection with bytes that you have not read, the system resets
+//! it, even after `shutdown`. The peer then loses the bytes that it has not read yet,
+//! and gets "Connection reset by peer". Over TLS 1.3 there are always unread bytes: see
+//! `close` in the example `tls`. In asyncio this is rare, because its transport reads
+//! until you call `close`.
 //!
-//! Trap: `shutdown` ends one direction only. A task that reads the other half waits for
-//! the peer, as long as the peer likes. In asyncio, `close` ends that task's read.
-//! [`close_with_reader`] gives the task a limit.
+//! Trap: If another task reads from the connection, `shutdown` does not end that read,
+//! because it ends only your direction. The task waits until the peer ends, perhaps
+//! forever. In asyncio, `close` ends the read. [`close_with_reader`] aborts the task
+//! after the limit.
 //!
 //! See also: `tls`, `tcp_client`, `tcp_proxy`, `graceful_shutdown`.
 //!

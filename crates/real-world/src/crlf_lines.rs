@@ -1,21 +1,25 @@
 //! Split bytes into lines at CRLF only, and continue after a line that is too long.
 //!
-//! SMTP, POP3 and FTP end a line with CRLF. Here a bad line is an item, not an error of
-//! the decoder. So the server answers "500 line too long" and reads the next line.
-//! asyncio's `readuntil` raises `LimitOverrunError`, and the caller has to remove the
-//! line. A line with a CR or LF inside is bad too, and the encoder refuses to write one.
+//! SMTP, POP3 and FTP end a line with CRLF. `CrlfLines` is a codec: `FramedRead` of
+//! tokio-util asks it to cut the received bytes into lines, and `FramedWrite` to add
+//! the CRLF. It returns a bad line as a normal item, `Err(BadLine)`, so your loop can
+//! answer "500 line too long" and read the next line. (asyncio's `readuntil` raises
+//! `LimitOverrunError`, and the caller has to remove the line.) A line with a single CR
+//! or LF inside is bad too, and is never written.
 //!
-//! Bounds: The longest line. Nothing of a longer line is kept. A `timeout` limits the
-//! time for a line.
+//! Bounds: `longest` bytes for a line. Of a longer line nothing is kept. Unbounded: The
+//! time for a line. Put a `timeout` around `next`.
 //!
-//! Trap: `read_line`, `lines` and `LinesCodec` also end a line at a bare LF. If the next
-//! mail server does not, it reads a different message: SMTP smuggling.
+//! Trap: If you read mail with `read_line`, `lines` or `LinesCodec`, a single LF ends a
+//! line as well. The next mail server may not do so, and sees another message than you.
+//! Attackers use this to hide a second mail in a first one (SMTP smuggling).
 //!
-//! Trap: `FramedRead` returns `None` after each error of its decoder, so `while let Some`
-//! ends there. If the loop has to continue, return an item instead.
+//! Trap: If your decoder returns an error for a bad line, the connection ends there:
+//! after an error `FramedRead` returns `None`, so `while let Some` stops. Return an
+//! item for a bad line, as here.
 //!
 //! In production: `AnyDelimiterCodec` of `tokio-util` ends a line at any byte of a set.
-//! It has no delimiter of two bytes.
+//! It cannot look for a delimiter of two bytes.
 //!
 //! See also: `line_protocol`, `tls` (STARTTLS), `deadlines`.
 //!

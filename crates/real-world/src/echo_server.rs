@@ -1,18 +1,21 @@
-//! A TCP echo server in its plain form: accept, spawn a task, copy the bytes back.
+//! A TCP echo server in its simplest form: accept, spawn a task, send the bytes back.
 //!
-//! asyncio's `start_server` accepts and makes a task for each client; here you write that
-//! loop. Try it: `cargo run`, then `nc 127.0.0.1 8080` in another terminal. What you type
-//! comes back. End it with Ctrl-D.
+//! asyncio's `start_server` accepts clients and makes a task for each; here you write
+//! that loop. Try it: `cargo run`, then `nc 127.0.0.1 8080` in another terminal. Each
+//! line that you type comes back. End with Ctrl-D.
 //!
-//! Bounds: Unbounded: The connections, and the time for which a connection is silent.
+//! Bounds: Unbounded: The number of connections, and the time of a connection that
+//! sends nothing.
 //!
-//! Trap: With `listener.accept().await?`, a single error, such as "Too many open files",
-//! ends the server. Print the error, wait, and accept again.
+//! Trap: If you write `listener.accept().await?`, a single error, such as "Too many
+//! open files", ends the whole server. Print the error, wait a moment, and accept
+//! again.
 //!
-//! In production: `tcp_echo_server` limits the connections and their silence, and lets
-//! them end when the server stops.
+//! In production: The example `tcp_echo_server` limits the number of connections and
+//! their idle time, and lets them end when the server stops.
 //!
-//! Platforms: On Windows (Wine), a reset looks like an end.
+//! Platforms: On Windows (Wine), a connection that the client resets looks like one
+//! that the client has closed.
 //!
 //! See also: `tcp_client`, `tcp_echo_server`, `line_protocol`.
 //!

@@ -1,26 +1,35 @@
 //! Serve axum with limits: connections, slow headers and bodies, graceful shutdown.
 //!
-//! `axum::serve` limits neither connections nor the time for headers. Here hyper serves
-//! each connection with limits. After `stop` the server refuses new clients, and finishes
-//! the requests that have begun. A WebSocket of axum's `ws` works: call [`Place::run`] in
-//! its `on_upgrade`, so that the limits and the shutdown count it.
+//! `axum::serve` limits neither the connections nor the time for headers. Here the HTTP
+//! library under axum, hyper, serves each connection with limits. After the token
+//! `stop` is cancelled, the server refuses new clients and finishes the requests that
+//! have begun.
 //!
-//! Bounds: `Limits`, and 16 KiB of buffer for each connection. A client that never reads
-//! is cut off after the times `connection` and `drain` together.
+//! For a WebSocket of axum's `ws`, take the [`Place`] from the request (a struct of
+//! this file: the connection's place in the server). Call [`Place::run`] in
+//! `on_upgrade`: then the limits and the shutdown include the WebSocket.
 //!
-//! Trap: When the client leaves, hyper and axum drop the handler at its current await;
-//! FastAPI does not. Here the middleware `finish` runs each handler in its own task.
+//! Bounds: `Limits` holds the connections (further clients wait), the body (above it
+//! 413) and the times. Each connection has a buffer of 16 KiB. A client that never
+//! reads is cut off after the times `connection` and `drain` together.
 //!
-//! Trap: The shutdown of `axum::serve` waits for clients that never end their headers,
-//! and for open event streams. A client that ends its side after the request, as `nc -N`
-//! does, often gets no answer: `half_close` cannot be set there.
+//! Trap: If the client leaves, hyper and axum drop the handler at its current await, so
+//! half of its work may be done; FastAPI lets it finish. Here the middleware `finish`
+//! runs each handler in its own task.
 //!
-//! In production: `tower-http` has the deadline (`TimeoutLayer`) and answers 500 after a
-//! panic (`CatchPanicLayer`). `hyper_util::server::conn::auto` serves HTTP/2 as well.
-//! `tower`'s `ConcurrencyLimitLayer` limits nothing here, as each connection has its own
-//! copy of the routes: take `GlobalConcurrencyLimitLayer`.
+//! Trap: If you stop `axum::serve` gracefully, it waits for clients that never end
+//! their headers, and for open event streams, perhaps forever. And a client that ends
+//! its side after the request, as `nc -N` does, often gets no answer from it. Here
+//! `Limits` ends the first, and hyper's option `half_close` serves the second.
 //!
-//! Platforms: On Windows (Wine), the request for `/nap` ends with "IncompleteMessage".
+//! In production: `tower-http` has layers for a deadline (`TimeoutLayer`) and for
+//! answering 500 after a panic (`CatchPanicLayer`). `hyper_util::server::conn::auto`
+//! serves HTTP/2 as well. `tower`'s `ConcurrencyLimitLayer` limits nothing here,
+//! because each connection gets its own copy of the routes with its own limit: use
+//! `GlobalConcurrencyLimitLayer`.
+//!
+//! Platforms: On Windows (Wine), the demonstration's request for `/nap` ends with
+//! "IncompleteMessage".
 //!
 //! asyncio: asyncio.Server, asyncio.Server.close, asyncio.Server.wait_closed
 

@@ -1,18 +1,24 @@
 //! Serve axum over TLS: PEM files, ALPN, and a new certificate while the server runs.
 //!
-//! Each handshake asks `Certificate` for the chain and the key, so new connections get
-//! what `reload` has read. As a client, `reqwest` trusts the system's authorities, or
-//! yours alone with `tls_certs_only`. WSS is `websocket_server` over a stream of `tls`:
-//! an upgrade is refused here with 501, because its socket would bypass the limits.
+//! For each TLS handshake, the server asks the struct `Certificate` for the certificate
+//! chain and the key. So after `reload`, new connections get the new certificate. As a
+//! client, reqwest trusts the authorities of the system, or only yours with
+//! `tls_certs_only`. For a WebSocket over TLS, run `websocket_server` over a stream of
+//! `tls`: this server refuses an upgrade with 501, because a WebSocket would not be
+//! limited.
 //!
-//! Bounds: `Limits`. The layers of `axum_service` limit the time and body of a request.
+//! Bounds: `Limits` holds the connections (further clients wait) and the times of a
+//! connection. To limit the time and the body of a request, add the layers of
+//! `axum_service`.
 //!
-//! Trap: If `reload` reads a new chain and an old key, it fails: "keys may not be
-//! consistent: KeyMismatch". Here the old certificate stays. In Python a failed
-//! `load_cert_chain` leaves the context without a key, and all handshakes fail.
+//! Trap: If you renew the certificate while `reload` reads, it may get a new chain and
+//! an old key, and fails: "keys may not be consistent: KeyMismatch". Here the server
+//! keeps its old certificate: call `reload` again. In Python a failed `load_cert_chain`
+//! leaves the context without a key, and all handshakes fail.
 //!
-//! Trap: Offer `h2` by ALPN only if you serve HTTP/2. Most clients choose it, and a
-//! server of HTTP/1.1 closes their connections.
+//! Trap: If you offer `h2` (HTTP/2) in the handshake (by ALPN) but serve only HTTP/1.1,
+//! most clients choose `h2`, and the server closes their connections. Offer what you
+//! serve.
 //!
 //! Platforms: On Windows (Wine), a refused certificate shows as "no connection".
 //!

@@ -1,14 +1,17 @@
 //! Keep a job queue in SQLite: jobs survive a crash, failed ones are retried.
 //!
-//! A job is a row. A worker claims it for a limited time, the lease. If the worker is
-//! killed, another worker claims the job afterwards. Add a job in the transaction of your
-//! own data. Complete the job in the transaction that writes its result: it is written
-//! exactly once. An effect elsewhere, such as a mail, may happen twice.
+//! A job is a row of a table. A worker claims a job for a limited time, the lease. If
+//! the worker is killed, another worker claims the job when the lease has expired. Add
+//! a job in the transaction that writes your own data. Complete a job in the
+//! transaction that writes its result: then the result is written exactly once. An
+//! effect outside the database, such as a mail, may happen twice.
 //!
-//! Bounds: One transaction at a time. Unbounded: The table. Delete finished jobs.
+//! Bounds: One transaction runs at a time; the others wait. Unbounded: The table.
+//! Delete finished jobs.
 //!
-//! Trap: A slow worker may finish after another worker has claimed its job. So each claim
-//! is a numbered attempt. Only the latest may change the job ("the lease was lost").
+//! Trap: If a worker is slower than its lease, another worker claims the job too, and
+//! both could write a result. So each claim has an attempt number, and only the latest
+//! attempt may change the job. The slow worker gets the error "the lease was lost".
 //!
 //! In production: On PostgreSQL, workers claim concurrently with `SKIP LOCKED`. For
 //! unique jobs, add a column with a UNIQUE index. For priorities, add a column, and sort

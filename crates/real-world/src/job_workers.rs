@@ -1,20 +1,24 @@
 //! Run workers over a job queue: extend leases, limit the time, shut down gracefully.
 //!
-//! A worker claims a job for a limited time, its lease, and extends it during the work.
-//! If the worker is killed, another worker takes over when the lease expires. The queue
-//! may be `job_queue`, a table in PostgreSQL, or a broker: implement `Queue` for it.
+//! Use this for the loop around a job queue. A worker claims a job for a limited time,
+//! its lease, and extends the lease during the work. If the worker is killed, another
+//! worker takes the job when the lease expires. The queue may be `job_queue`, a table
+//! in PostgreSQL, or a broker: implement the trait `Queue` of this file for it.
 //!
-//! Bounds: One job for each call of `work`, and `max_runtime`. Unbounded: Your `Queue`.
+//! Bounds: Each call of `work` runs one job at a time. A job that runs for longer than
+//! `max_runtime` is aborted, and its attempt fails. Unbounded: Your `Queue`.
 //!
-//! Trap: A temporary error, such as "database is locked", must not end a worker. Here the
-//! worker reports the error and continues until `stop`. It aborts the handler only if
-//! another worker has the job, or may have it because the lease has expired.
+//! Trap: If a worker ends at the first error of the queue, a short "database is locked"
+//! leaves you without workers. Here a worker logs the error and continues until `stop`.
+//! It aborts the running handler only if another worker has the job, or may have it
+//! because the lease has expired.
 //!
-//! Trap: A handler that blocks its thread cannot be aborted. After `max_runtime` its
+//! Trap: If a handler blocks its thread, nothing can abort it. After `max_runtime` its
 //! attempt has failed, but the handler keeps running, perhaps at the same time as the
-//! next attempt.
+//! next attempt. Let handlers await, or use `spawn_blocking` and an idempotent effect.
 //!
-//! In production: `apalis` has workers for several stores, with layers as in `tower`.
+//! In production: The crate `apalis` has workers for several stores, and layers
+//! (wrappers around the handler, for example for retries) as in `tower`.
 //!
 //! See also: `job_queue`, `worker_pool`, `graceful_shutdown`.
 //!

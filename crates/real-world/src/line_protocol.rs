@@ -1,14 +1,19 @@
 //! Line-based TCP protocol: limit a line's length, time out slow readers and writers.
 //!
-//! `FramedRead` with a codec is `StreamReader.readuntil` with its `limit`. Its `next` is
-//! cancel-safe, so you can use it in `select!` and `timeout`. A dropped `read_line` loses
-//! the bytes that it has read. Read a socket to its end before you drop it: unread bytes
+//! `tokio_util::codec::FramedRead` cuts a stream of bytes into items; its decoder says
+//! where an item ends. With a decoder for lines it is asyncio's
+//! `StreamReader.readuntil` with `limit`. Its `next` is cancel-safe: you can use it in
+//! `select!` and `timeout`, and no bytes are lost. A dropped `read_line` loses the
+//! bytes that it has read. Before you drop a socket, read it to its end: unread bytes
 //! reset the connection, and the client may lose the last answer.
 //!
-//! Bounds: `Limits`. `LinesCodec::new` and `read_line` have no limit for a line.
+//! Bounds: `Limits` holds the connections (further clients wait), the names in the
+//! store, the longest line and the times (then the connection ends). `LinesCodec::new`
+//! and `read_line` have no limit for a line.
 //!
-//! Trap: When a connection ends, `LinesCodec`, `read_line` and `readline` return an
-//! incomplete line as a line. If "SET a 10" is cut, they may return "SET a 1".
+//! Trap: If a connection breaks in the middle of a line, `LinesCodec`, `read_line` and
+//! asyncio's `readline` return the part as if it were a line. Of "SET a 10" you may get
+//! "SET a 1", and store the wrong value. The decoder below returns an error instead.
 //!
 //! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` sends lengths.
 //!

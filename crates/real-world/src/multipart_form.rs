@@ -1,18 +1,26 @@
-//! Multipart form: receive files and fields in axum, stream files to disk, with limits.
+//! Receive a multipart form in axum: fields and files, files streamed to disk, limits.
 //!
-//! A handler calls [`receive`]. Each file goes to the disk as it comes, and is removed
-//! when its [`FormFile`] is dropped, unless the handler calls `store`. In aiohttp this is
-//! `request.multipart()`. reqwest's `Form::file` sends a file from the disk, with a
-//! Content-Length. With a `Part::stream` the request has none, and some servers refuse
-//! it: use `Part::stream_with_length`.
+//! A handler calls the function [`receive`] below; in aiohttp this is
+//! `request.multipart()`. Each file is written to the disk while it arrives. A
+//! [`FormFile`] removes its file when it is dropped, unless the handler has called
+//! `store`.
 //!
-//! Bounds: [`Limits`], [`MAX_NAME`], and about [`UNPARSED`] bytes of memory for a form.
+//! To send a form, reqwest's `Form::file` takes a file from the disk and sets the
+//! header Content-Length. With `Part::stream` that header is missing, and some servers
+//! refuse the form: use `Part::stream_with_length`.
+//!
+//! Bounds: [`Limits`] holds the sizes and times of a form, and [`MAX_NAME`] the longest
+//! name; above them `receive` fails. A form takes about [`UNPARSED`] bytes of memory.
 //! Unbounded: The number of forms and connections. Serve the routes with `http_server`.
 //!
-//! Trap: `Multipart` of axum keeps in memory the headers of a part and all bytes before
-//! the first boundary, up to the limit of the whole form. `UNPARSED` limits it.
+//! Trap: If you read a form with axum's `Multipart` alone, a client can fill your
+//! memory. `Multipart` keeps the headers of a part, and all bytes before the first
+//! boundary (the line between two parts), up to the limit for the whole form. Here the
+//! constant `UNPARSED` limits these bytes.
 //!
-//! Trap: A client's file name may be `../../etc/passwd`. Never put it into a path.
+//! Trap: If you put the client's file name into a path, a name such as
+//! `../../etc/passwd` makes you write outside your folder. Choose the name on the disk
+//! yourself.
 //!
 //! See also: `upload_server` (one file, no form), `axum_service`.
 //!

@@ -1,15 +1,19 @@
 //! A port of `asyncio.Protocol`: where each callback goes, and what a transport becomes.
 //!
-//! A protocol becomes a task for each connection, with a read loop and a write loop.
-//! `connection_made` comes before the loops, `connection_lost` after both.
-//! `data_received` is the body of the read loop, `eof_received` a read of 0 bytes. Other
-//! tasks write through a bounded channel. Its capacity is the high-water mark, and a full
-//! channel is `pause_writing`. `pause_reading` is: stop reading.
+//! Each connection becomes a task with a read loop and a write loop. `connection_made`
+//! is the code before the loops, and `connection_lost` the code after them.
+//! `data_received` is the body of the read loop, and `eof_received` a read of 0 bytes.
+//! Other tasks write through a bounded channel, the outbox. The capacity of the outbox
+//! is the high-water mark, and a full outbox is `pause_writing`. For `pause_reading`,
+//! the loop stops reading.
 //!
-//! Bounds: Connections, idle time, [`OUTBOX`] waiting pieces. Unbounded: A piece's size.
+//! Bounds: `serve` limits the connections (further clients wait) and their idle time.
+//! [`OUTBOX`] pieces wait to be written; then `write_and_drain` waits and `write`
+//! fails. Unbounded: The size of a piece that your own tasks write.
 //!
-//! Trap: `transport.write` never waits. If a client sends but does not read, the answers
-//! fill the memory, unless the protocol pauses reading. Here `send` waits for room.
+//! Trap: If you port `transport.write` to an unbounded channel, a client that sends but
+//! does not read fills your memory with its answers, because neither ever waits. Here
+//! the channel is bounded: while it is full, nothing more is read from the client.
 //!
 //! Platforms: On Windows (Wine), the demonstration drops one more message.
 //!

@@ -1,19 +1,24 @@
 //! A rate limit for each client of a server: HTTP 429, `Retry-After`, limited memory.
 //!
-//! Each key has a bucket of `burst` requests, and each `interval` adds one request. A
-//! bucket is stored as a single moment. At most `max_keys` buckets are kept. The least
-//! recently used bucket is dropped first: then its key has a full bucket again.
+//! A key is what you limit, for example a client's address. Each key has a bucket of
+//! `burst` requests, and each `interval` adds one request. For a key, the limiter
+//! stores one point in time. It keeps at most `max_keys` keys and forgets the least
+//! recently used key first. A forgotten key has a full bucket again.
 //!
-//! Bounds: `max_keys` entries. A refused request takes no token and does not wait.
+//! Bounds: `max_keys` entries; a new key removes the least recently used one. A refused
+//! request takes no token and does not wait.
 //!
-//! Trap: `X-Forwarded-For` is a key that the client chooses. Take the address of the
-//! connection, or the header that your own proxy overwrites.
+//! Trap: If you take the key from the header `X-Forwarded-For`, a client can send
+//! another value with each request and is never limited. Take the address of the
+//! connection, or a header that your own proxy overwrites.
 //!
-//! Trap: One IPv6 client has 2^64 addresses, so [`network`] makes one key of them.
+//! Trap: If each IPv6 address is a key, a client is never limited either, because it
+//! usually owns 2^64 addresses. The function [`network`] makes one key of them.
 //!
-//! In production: `governor` also has a cost for each request (`check_key_n`) and the
-//! number that is left, for `X-RateLimit-Remaining`. Tests pass a `FakeRelativeClock`,
-//! but `until_ready` still waits on the real clock.
+//! In production: The crate `governor` also has requests that cost more than one
+//! (`check_key_n`), and tells how many are left, for the header
+//! `X-RateLimit-Remaining`. In tests, its `FakeRelativeClock` replaces the clock, but
+//! `until_ready` still waits on the real clock.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!

@@ -1,19 +1,23 @@
 //! Keep one connection forever: reconnect with backoff, send pings, subscribe again.
 //!
-//! A task connects, and connects again after each loss. Requests wait for a connection. A
-//! request that was sent and has no reply fails with "maybe done". It is never repeated:
-//! only the caller knows whether a repeat is safe. Frames have a length. Replies come in
-//! order, with the numbers of their requests. If a reply is missing, the client closes
-//! the connection, so that no caller gets another caller's reply.
+//! A task connects, and connects again after each loss. While there is no connection,
+//! requests wait. If the connection breaks after a request was sent and before its
+//! reply, the request fails with "maybe done". It is never repeated, because only the
+//! caller knows whether a repeat is safe. A message (a frame) begins with its length.
+//! Replies come in order, with the numbers of their requests. If a reply is missing,
+//! the client closes the connection, so that no caller gets another caller's reply.
 //!
-//! Bounds: `Config`. If the program does not receive the events, reading stops. A server
-//! that answers pings but no requests keeps its connection: each request times out.
+//! Bounds: `Config` holds the sizes and times. If your program does not receive the
+//! events, the client stops reading. A server that answers pings but no requests keeps
+//! its connection, and each request times out.
 //!
-//! Trap: When a peer's machine or a cable fails, no error comes. Reads wait forever, and
-//! writes succeed for minutes. Send pings, and limit the time in which nothing comes.
+//! Trap: If the peer's machine or a cable fails, you get no error: reads wait forever,
+//! and writes succeed for minutes. So send pings, and take a connection for lost if
+//! nothing comes for a while.
 //!
-//! Trap: If `connect` alone resets the backoff, a server that accepts and then fails gets
-//! one new connection after the other. Reset the backoff when the server has answered.
+//! Trap: If you reset the backoff as soon as you are connected, a server that accepts
+//! and then fails gets one new connection after the other, without a pause. Reset the
+//! backoff when the server has answered.
 //!
 //! See also: `rpc_over_one_connection`, `restart_with_backoff`, `retry`, `retry_jitter`.
 //!

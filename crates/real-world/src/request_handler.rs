@@ -1,19 +1,23 @@
 //! An API request handler with a cache that does no work twice: no cache stampede.
 //!
-//! A naive cache computes a response again for each request that comes before the first
-//! response is stored. Here a map holds calls: requests for the same endpoint wait for
-//! one call. A task runs the call, so the call survives its caller, as with `shield` in
-//! asyncio. A `watch` gives the response to all waiters.
+//! While a response is computed, more requests for it may come. A simple cache computes
+//! it again for each of them. Here a map holds the running calls, and requests for the
+//! same endpoint wait for one call. The call runs in its own task, so it survives a
+//! caller that leaves, as with asyncio's `shield`. A `tokio::sync::watch` channel,
+//! which keeps the latest value, gives the response to all waiters.
 //!
 //! Bounds: Unbounded: Each endpoint that succeeds keeps an entry, and no entry expires.
 //! Failed calls are removed.
 //!
-//! Trap: A cache that keeps failures grows with every wrong path that a client requests.
+//! Trap: If a cache also keeps failures, it grows with every wrong path that a client
+//! requests, until the memory is full. Here a failed call is removed.
 //!
-//! Trap: If one waiter of a `Shared` future is dropped, the others may never be woken.
+//! Trap: If you let the waiters share a future (`futures::future::Shared`) and one
+//! waiter is dropped, the other waiters may never be woken. Use a task and a channel,
+//! as here.
 //!
-//! In production: `moka` bounds entries and age; its `try_get_with` runs one call per
-//! key.
+//! In production: The cache `moka` limits its entries and their age; its `try_get_with`
+//! runs one call per key.
 //!
 //! See also: `ttl_cache`, `single_flight`.
 //!

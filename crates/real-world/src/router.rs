@@ -1,24 +1,29 @@
 //! A web API with axum: routes, path parameters, JSON, shared state, errors, middleware.
 //!
-//! A handler is an async function. Its arguments are extractors: axum takes them out of
-//! the request by their types, as FastAPI does. Handlers share state in an `Arc`.
-//! Middleware is an async function of the request and `next`. The last layer runs first.
-//! To read a body in a layer, take it by `to_bytes`, with a limit, and make the request
-//! again: `Request::from_parts(parts, Body::from(bytes))`.
+//! A handler is an async function. axum fills its arguments from the request by their
+//! types, as FastAPI does; such types are called extractors. Handlers share state in an
+//! `Arc`. Middleware is an async function that gets the request and `next`, the rest of
+//! the chain. The layer that you add last runs first. To read a body in middleware,
+//! take it by `to_bytes` with a limit, and make the request again:
+//! `Request::from_parts(parts, Body::from(bytes))`.
 //!
-//! Bounds: 2 MB for a body, which is axum's limit. Unbounded: Users, connections and the
-//! time of a request, for which see `http_server`.
+//! Bounds: A body of more than 2 MB is refused (413), which is axum's default.
+//! Unbounded: Users, connections, and the time of a request; `http_server` limits
+//! connections and time.
 //!
-//! Trap: The extractor of the body (`Json`, `String`) must come last. Otherwise the
-//! compiler reports "the trait bound ... is not satisfied". `#[axum::debug_handler]`
-//! gives the reason. In middleware, `Request` and `Next` come last, and `State` has the
-//! type that you gave to `from_fn_with_state`.
+//! Trap: If the extractor of the body (`Json`, `String`) is not the last argument, the
+//! compiler reports only "the trait bound ... is not satisfied". Put
+//! `#[axum::debug_handler]` on the handler to see the reason. In middleware, `Request`
+//! and `Next` come last, and `State` has the type that you gave to
+//! `from_fn_with_state`.
 //!
-//! Trap: Code after `next.run` does not run if the client leaves. Put such code into a
-//! `Drop`; in Python into a `finally`.
+//! Trap: If the client leaves, axum drops the handler, and the code of your middleware
+//! after `next.run` does not run. Put such code into a `Drop`; in Python into a
+//! `finally`.
 //!
-//! In production: `tower-http` has middleware for traces, CORS, compression and timeouts.
-//! `anyhow::Error` is no response: wrap it in a struct that implements `IntoResponse`.
+//! In production: `tower-http` has middleware for traces, CORS, compression and
+//! timeouts. A handler cannot return an `anyhow::Error`: wrap it in a struct that
+//! implements `IntoResponse`.
 //!
 //! asyncio: asyncio.timeout, finally, raise
 

@@ -1,17 +1,21 @@
 //! RPC over one connection: many callers share it, and replies come in any order.
 //!
-//! A frame is a length (`LengthDelimitedCodec`), the number of the call, and a payload,
-//! which may also be an error. One task writes requests, reads replies, and keeps the
-//! callers in a map. If the connection breaks, all calls fail. `answer` is the server's
-//! side of one connection: accept as in `servers`.
+//! Many tasks call a server concurrently over one connection. A message (a frame) is a
+//! length, the number of the call, and the payload or an error. `LengthDelimitedCodec`
+//! of tokio-util reads and writes the length. One task owns the connection: it writes
+//! requests, reads replies, and finds the caller of a reply in a map. If the connection
+//! breaks, all calls fail. The function `answer` is the server's side of one
+//! connection; accept connections as in `servers`.
 //!
-//! Bounds: `Limits`. Each side holds at most `calls` requests and as many replies.
+//! Bounds: `Limits` holds the largest payload and the times. Each side holds at most
+//! `calls` requests and as many replies; further calls wait.
 //!
-//! Trap: A caller that is dropped in `write_all` has sent half a frame, and the peer
-//! reads all later frames wrongly. asyncio's `write` is not async. Let one task write.
+//! Trap: If callers write to the connection themselves, a caller that is dropped in
+//! `write_all` has sent half a frame, and the peer misreads all later frames. In
+//! asyncio this cannot happen, because `write` does not await. Let one task write.
 //!
-//! Trap: A side that reads only after it has written can wait forever, if its peer does
-//! the same.
+//! Trap: If your task reads replies only after it has written, and the server does the
+//! same, each may wait forever until the other reads. Read and write concurrently.
 //!
 //! See also: `replies_by_number`, `reconnecting_client`, `protocols`, `servers`.
 //!

@@ -1,20 +1,23 @@
 //! Rate limit with a semaphore: a permit comes back one window after it was taken.
 //!
-//! A permit that is held during the call limits how many calls run concurrently, not how
-//! many start in a second. Here the call forgets its permit, and a task adds the permit
+//! If you hold a permit during a call, you limit how many calls run concurrently, not
+//! how many start in a second. So `acquire` here takes a permit and calls `forget` on
+//! it, which means that dropping the permit does not release it. A task adds the permit
 //! again one window later. In asyncio, `call_later` does this without a task.
 //!
-//! | limiter | at most in any window | keeps |
+//! | limiter | most calls in any window | keeps in memory |
 //! |---|---|---|
-//! | `token_bucket` | the burst, and the rate in addition | one moment |
-//! | `sliding_window` | the limit | a moment for each call |
-//! | `semaphore_rate_limiter` | the limit | a task, and permits |
+//! | `token_bucket` | the burst plus the rate | one point in time |
+//! | `sliding_window` | the limit | one point in time for each call |
+//! | `semaphore_rate_limiter` | the limit | a task and a semaphore |
 //!
-//! Trap: If all permits come back when a period ends, up to twice the limit gets through
-//! around that moment. `tower`'s `RateLimit` does this.
+//! Trap: If you release all permits together when a period ends, callers can use the
+//! limit just before that moment and again just after it. So up to twice the limit gets
+//! through in a short time. The layer `RateLimit` of `tower` does this. Here each
+//! permit comes back at its own time.
 //!
-//! In production: `governor` has a limit for each key, but nearly twice the limit fits
-//! into one window.
+//! In production: The crate `governor` has a limit for each key, but it lets nearly
+//! twice the limit into one window.
 //!
 //! asyncio: asyncio.Semaphore, asyncio.Semaphore.release, loop.call_later
 

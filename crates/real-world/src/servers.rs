@@ -1,18 +1,26 @@
-//! The `Server` of `start_server`: several addresses, start later, close, reuse a port.
+//! A server like asyncio's start_server: several addresses, start later, close.
 //!
-//! A server is a task that accepts on each listener, a token that ends the task, and a
-//! `TaskTracker` of the connections. A bound `TcpSocket` refuses clients until it
-//! listens: `start_serving=False`. Until then another program can take its port. `close`
-//! drops the listeners. A program that is not async, such as a test, keeps a `Runtime`,
-//! starts the server inside `Runtime::enter`, and stops it by `block_on(server.close())`.
+//! asyncio's `Server` becomes three things here: a task that accepts on each listener,
+//! a `CancellationToken` that ends the task, and a `TaskTracker` that counts the
+//! connections. A `TcpSocket` that is bound but does not listen refuses clients: this
+//! is `start_serving=False`. Until it listens, another program can take its port.
+//! `close` drops the listeners.
 //!
-//! Bounds: `limit` connections. Unbounded: Their time. Put a `timeout` into the handler.
+//! A program that is not async, for example a test, can use the server too. It keeps a
+//! `Runtime`, starts the server inside `Runtime::enter`, and stops it by
+//! `block_on(server.close())`.
 //!
-//! Trap: Up to Python 3.11 `wait_closed` returns immediately. Since 3.12 it waits for the
-//! connections, as here: put a `timeout` around it, or call `close_clients`.
+//! Bounds: At most `limit` connections are open; further clients wait. Unbounded: The
+//! time of a connection. Put a `timeout` into the handler.
 //!
-//! Trap: With SO_REUSEPORT, a new process can listen before the old one closes. Clients
-//! in the old backlog are then reset. Pass the listening socket on instead (systemd).
+//! Trap: If you port `wait_closed` from Python up to 3.11, the stop may now hang: there
+//! `wait_closed` returns immediately. Since 3.12 it waits until all connections have
+//! ended, as here. Put a `timeout` around it, or call `close_clients`.
+//!
+//! Trap: If you restart a server by SO_REUSEPORT, the new process can listen before the
+//! old one closes. But clients that wait in the backlog of the old process (not
+//! accepted yet) are reset. Let systemd hold the listening socket and pass it to each
+//! new process.
 //!
 //! Platforms: On Windows `reuse_port` is an error (`Unsupported`).
 //!

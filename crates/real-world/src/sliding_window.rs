@@ -1,21 +1,24 @@
 //! Rate limit by a sliding window: never more than N calls in any minute.
 //!
-//! The limiter keeps the moments of the last calls. At the limit, the next call waits
-//! until the oldest is one window old. Only the first waiter sleeps; the others queue
-//! behind it. A server does not wait: `try_acquire` returns the time for `Retry-After`.
+//! The limiter keeps the times of the last calls. At the limit, the next call waits
+//! until the oldest call is one window (here: a minute) ago. Only the first waiter
+//! sleeps, and the others queue behind it. A server should not wait: `try_acquire`
+//! refuses the call and returns the time for the header `Retry-After`.
 //!
-//! | limiter | at most in any window | keeps |
+//! | limiter | most calls in any window | keeps in memory |
 //! |---|---|---|
-//! | `token_bucket` | the burst, and the rate in addition | one moment |
-//! | `sliding_window` | the limit | a moment for each call |
-//! | `semaphore_rate_limiter` | the limit | a task, and permits |
+//! | `token_bucket` | the burst plus the rate | one point in time |
+//! | `sliding_window` | the limit | one point in time for each call |
+//! | `semaphore_rate_limiter` | the limit | a task and a semaphore |
 //!
-//! Trap: An `acquire` that calls itself under the lock deadlocks. Without a box, the
-//! compiler refuses it: "recursion in an async fn requires boxing".
+//! Trap: If your `acquire` calls itself to try again while it still holds the lock, it
+//! waits forever for its own lock. The compiler refuses such a function only as long as
+//! you do not box the call: "recursion in an async fn requires boxing". Write a loop
+//! instead.
 //!
-//! In production: `governor` has a limit for each key, a cost for each call (`check_n`)
-//! and the number of calls that are left. But nearly twice the limit fits into one
-//! window.
+//! In production: The crate `governor` has a limit for each key, calls that cost more
+//! than one (`check_n`), and tells how many calls are left. But it lets nearly twice
+//! the limit into one window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 

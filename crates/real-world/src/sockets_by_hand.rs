@@ -1,20 +1,27 @@
 //! Sockets by hand: options, `add_reader`, `sock_recv`, a socket that others accepted.
 //!
-//! `TcpSocket` is a socket before it listens or connects: set options and bind it. After
-//! that `read`, `write_all` and `accept` are `sock_recv`, `sock_sendall`, `sock_accept`.
-//! `add_reader` is a task that awaits `readable` and calls `try_read`. `readable` may be
-//! wrong: on `WouldBlock`, wait again. `from_std` takes over a socket of the standard
-//! library, `AsyncFd` any other descriptor. To notice that the peer has closed, without
-//! reading: on Linux await `ready(tokio::io::Interest::PRIORITY)`. Elsewhere `peek`
-//! returns 0, if nothing is unread. The peer may still read.
+//! Use this if your Python code calls `loop.sock_*` or `add_reader`. A
+//! `tokio::net::TcpSocket` does not listen or connect yet: set its options and bind it
+//! first. Then `accept`, `read` and `write_all` take the place of `sock_accept`,
+//! `sock_recv` and `sock_sendall`.
 //!
-//! Trap: A `TcpSocket` has no option set, not even SO_REUSEADDR. A server that restarts
-//! on its port is then refused for a minute ("address in use").
+//! `add_reader` becomes a task that awaits `readable` and calls `try_read`. `readable`
+//! may be wrong: if `try_read` returns `WouldBlock`, wait again. `from_std` takes over
+//! a socket of std, and `tokio::io::unix::AsyncFd` any other file descriptor.
 //!
-//! Trap: Without `set_nonblocking`, `from_std` panics: "a blocking socket with the tokio
-//! runtime is unsupported". Without debug assertions, `from_std` blocks a thread instead.
+//! To notice without reading that the peer has ended its side, await
+//! `ready(tokio::io::Interest::PRIORITY)` on Linux. Elsewhere `peek` returns 0 if no
+//! data is unread. The peer may still read.
 //!
-//! In production: `socket2` has the options that Tokio lacks.
+//! Trap: If you restart a server that uses `TcpSocket`, it may be refused for a minute
+//! ("address in use"), because a `TcpSocket` has no option set, not even SO_REUSEADDR.
+//! Call `set_reuseaddr(true)` before you bind.
+//!
+//! Trap: If you pass a blocking socket to `from_std`, it panics: "a blocking socket
+//! with the tokio runtime is unsupported". In a release build it blocks a thread of
+//! Tokio instead. Call `set_nonblocking(true)` first.
+//!
+//! In production: The crate `socket2` has the options that Tokio lacks.
 //!
 //! Platforms: On Windows a blocking socket always blocks a thread. There `listen` never
 //! sets SO_REUSEADDR, which would let other programs take the port.

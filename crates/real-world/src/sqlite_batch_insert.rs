@@ -1,16 +1,19 @@
 //! Insert many rows into SQLite: `executemany`, and rows of many callers in batches.
 //!
-//! Outside a transaction, each statement is its own transaction, and waits for the disk.
-//! So insert many rows in one transaction. Rows that come one by one, as from requests,
-//! are gathered until there are `max_rows`, or the first one has waited for `max_wait`.
+//! Outside a transaction, each statement is its own transaction and waits for the disk.
+//! So insert many rows in one transaction, with `insert_all`. Rows that come one by
+//! one, for example from requests, go to a `BatchWriter`. Its task writes a batch when
+//! there are `max_rows` rows, or when the first row has waited for `max_wait`.
 //!
-//! Bounds: A batch of `max_rows` rows, and as many in the channel. Further callers wait.
+//! Bounds: `max_rows` rows are in the batch, and as many wait in the channel. Further
+//! callers of `insert` wait for room.
 //!
-//! Trap: A server that answers before the commit loses rows in a crash. `insert` returns
-//! after the commit.
+//! Trap: If a server tells its client "stored" before the commit, a crash loses rows
+//! that the client takes for stored. So `insert` returns only after the commit.
 //!
-//! Trap: A row that violates a constraint fails alone. But a full disk or `ON CONFLICT
-//! ROLLBACK` ends the transaction: then no row of the batch is stored, and all fail.
+//! Trap: One row can fail a whole batch. A row that violates a constraint fails alone.
+//! But a full disk or `ON CONFLICT ROLLBACK` ends the transaction: then no row of the
+//! batch is stored, and every caller gets an error.
 //!
 //! See also: `async_sqlite`, `job_queue`.
 //!

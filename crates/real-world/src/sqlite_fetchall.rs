@@ -1,11 +1,13 @@
 //! Read all rows of a table in SQLite: SELECT and fetchall, as with aiosqlite.
 //!
-//! rusqlite blocks, so write the query as a plain function and call it in
-//! `spawn_blocking`, as `main` does. `collect` makes a list of the rows, or returns the
-//! first error. For a struct instead of a tuple, call `row.get("name")?` for each field.
-//! The function opens the file and closes it; `async_sqlite` keeps it open.
+//! The crate rusqlite blocks its thread. So write the query as a plain function and
+//! call it in `spawn_blocking`, as `main` does. `collect` makes a list of the rows, or
+//! returns the first error. For a struct instead of a tuple, call `row.get("name")?`
+//! for each field. `fetch_users` opens the file and closes it for each call;
+//! `async_sqlite` keeps it open.
 //!
-//! Bounds: Unbounded: The rows, which are all in memory, and the time of the query.
+//! Bounds: Unbounded: The number of rows, which are all in memory, and the time of the
+//! query.
 //!
 //! See also: `async_sqlite`, `database_connection`, `sqlite_pool`.
 //!

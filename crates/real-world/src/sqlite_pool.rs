@@ -1,16 +1,20 @@
 //! A connection pool for SQLite: one writer, several readers, transactions, timeouts.
 //!
-//! With a write-ahead log (WAL), SQLite reads while it writes, but only one connection
-//! may write. Writers wait for that connection, first come, first served. The work is a
-//! function that runs on a thread, so no transaction is held across an await. If the
-//! caller is dropped, its query is stopped and its transaction rolled back.
+//! SQLite allows only one writer. With a write-ahead log (WAL), others can read during
+//! a write. So this pool has one connection that writes and several that read. Writers
+//! wait for that one connection, first come, first served. You pass a closure, which
+//! runs in a transaction on a thread; so no transaction is held across an await. If the
+//! caller is dropped, its query is stopped and its transaction is rolled back.
 //!
-//! Bounds: The connections, `acquire_timeout` and `busy_timeout`. Unbounded: The waiting
-//! calls, the time of a call, and the log, which grows while one transaction reads.
+//! Bounds: A number of connections. A call fails if none is free within
+//! `acquire_timeout`. A statement fails if another program locks the file for longer
+//! than `busy_timeout`. Unbounded: The waiting calls, the time of a call, and the log,
+//! which grows as long as one transaction reads.
 //!
-//! Trap: A transaction that reads and then writes fails immediately with "database is
-//! locked" if another transaction has written in between. With `BEGIN IMMEDIATE`, the
-//! transaction waits instead.
+//! Trap: If your transaction first reads and then writes, the write may fail
+//! immediately with "database is locked", because another connection has written after
+//! your read. Begin with `BEGIN IMMEDIATE`, as the writer does here: then the
+//! transaction waits at its beginning.
 //!
 //! See also: `pg_pool`, `async_sqlite`.
 //!

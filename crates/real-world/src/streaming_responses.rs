@@ -1,19 +1,23 @@
 //! Streaming responses: server-sent events and JSON lines, sent by axum and read lazily.
 //!
 //! A handler returns a stream of items, as a FastAPI handler yields them. Each item is
-//! sent immediately. If the client is slow, the stream waits for it. If the client
-//! leaves, the stream is dropped at its current await. A client reads one item at a time.
-//! An open stream holds up the shutdown of `axum::serve`; `http_server` ends it.
+//! sent immediately. If the client is slow, the stream waits for the client. If the
+//! client leaves, the stream is dropped at its current await. The functions for clients
+//! read one item at a time. An open stream holds up the shutdown of `axum::serve`;
+//! `http_server` ends such streams.
 //!
-//! Bounds: [`MAX_ITEM`] bytes for a line or an event that is read. Unbounded: The stream,
-//! and a client that does not read: serve the routes with `http_server`.
+//! Bounds: A client that reads gets an error for a line or an event of more than
+//! [`MAX_ITEM`] bytes. Unbounded: The stream, and the time of a client that does not
+//! read: serve the routes with `http_server`.
 //!
-//! Trap: The `timeout` of a reqwest client limits the whole response, so it cuts off a
-//! long stream. Set `read_timeout` instead: it limits the wait for each piece. Do not use
-//! that client for uploads: there, `read_timeout` limits the whole time in which the body
-//! is sent.
+//! Trap: If you set `timeout` on a reqwest client, it cuts off a long stream, because
+//! it limits the whole response. Set `read_timeout` instead, which limits the wait for
+//! each piece. Use another client for uploads: there, `read_timeout` limits the whole
+//! time in which the body is sent.
 //!
-//! Trap: A task that feeds the stream through a channel runs until its `send` fails.
+//! Trap: If a task feeds the stream through a channel, it does not notice that the
+//! client has left until its next `send` fails. Until then it works for nobody. Let it
+//! stop at `closed()` of the sender.
 //!
 //! See also: `http_server`, `client_disconnects`, `websocket_server`, `generator`.
 //!

@@ -1,18 +1,22 @@
-//! A TCP client: connect within a limit, write, end your side, read to the end.
+//! A TCP client: connect with a timeout, send, end your side, read the whole answer.
 //!
-//! `TcpStream::connect` is `open_connection`: it looks the name up and tries each
-//! address. Neither has a time limit: an address that does not answer costs two minutes.
-//! The `TcpStream::set_read_timeout` of std is missing here: put a `timeout` around each
-//! read and write. Keepalive and TCP_USER_TIMEOUT are options of `socket2::SockRef`. Try
-//! it: `nc -l 8080` in one terminal, `cargo run -- 127.0.0.1:8080 hello` in another.
+//! `TcpStream::connect` is asyncio's `open_connection`: it looks the name up and tries
+//! each address. Neither function has a time limit, and an address that does not answer
+//! costs two minutes. Neither stream has a read timeout (std's
+//! `TcpStream::set_read_timeout` is missing in Tokio). So put a `timeout` around each
+//! step. For keepalive and TCP_USER_TIMEOUT, use `socket2::SockRef`. Try it:
+//! `nc -l 8080` in one terminal, `cargo run -- 127.0.0.1:8080 hello` in another.
 //!
-//! Bounds: [`Limits`] for the time to connect, the whole exchange, and the answer.
+//! Bounds: [`Limits`] holds the time to connect, the time of the exchange, and the
+//! longest answer. Above a limit, `ask` returns an error.
 //!
-//! Trap: `write_all` does not wait until the bytes have arrived. Only an answer tells you
-//! that. A dropped stream may lose them: see `close_a_connection`.
+//! Trap: If you drop the stream right after `write_all`, the server may never get your
+//! bytes: `write_all` only hands them to the system. Only an answer tells you that they
+//! have arrived. See `close_a_connection`.
 //!
-//! Trap: A server may take the end of your side for a disconnect, as `axum::serve` does.
-//! If the protocol shows where a request ends, leave `shutdown` out.
+//! Trap: If you call `shutdown` to say that your request has ended, some servers take
+//! this for a disconnect and send no answer, as `axum::serve` does. If the protocol
+//! shows where a request ends, leave `shutdown` out.
 //!
 //! See also: `echo_server`, `close_a_connection`, `line_protocol`, `tls`.
 //!

@@ -1,21 +1,28 @@
-//! A TCP server with limits: echo, the number of connections, idle time, graceful stop.
+//! A TCP server with limits: connections, idle time, graceful stop. It echoes bytes.
 //!
-//! Take the permit before you accept: then the next client waits in the system's backlog.
-//! `TcpListener::bind` makes the backlog 128 long. Clients that find the backlog full try
-//! again after a second. For a longer one, call `TcpSocket::listen(4096)`. A read of 0
-//! bytes means that the client sends no more; you may still send. `echo_server` is the
-//! plain form. Try it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another
-//! terminal.
+//! A semaphore limits the connections. Take its permit before you accept: then the next
+//! client waits in the backlog, the system's queue of connections that are not accepted
+//! yet. `TcpListener::bind` makes a backlog of 128. A client that finds the backlog
+//! full tries again after a second. For a longer backlog, call
+//! `TcpSocket::listen(4096)`.
 //!
-//! Bounds: `Limits`, and 4 KiB for each connection. `idle` limits one read or write: a
-//! client that sends a byte now and then keeps its permit.
+//! A read of 0 bytes means that the client has ended its side; you may still send. Try
+//! it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another terminal.
+//! `echo_server` is the same without limits.
 //!
-//! Trap: With `listener.accept().await?`, the server ends when the process is out of file
-//! descriptors. `start_server` survives such an error, as `accept` does here.
+//! Bounds: `Limits` holds the number of connections (further clients wait), the idle
+//! time (then the connection is closed) and the time for the stop. Each connection
+//! takes 4 KiB. `idle` limits one read or write: a client that sends one byte now and
+//! then keeps its permit.
 //!
-//! In production: Take `axum` for HTTP before you invent a protocol.
+//! Trap: If you write `listener.accept().await?`, the server ends when the process has
+//! no free file descriptor. asyncio's `start_server` survives this error, and so does
+//! the function `accept` below, which waits a second.
 //!
-//! Platforms: On Windows (Wine), a reset is not printed.
+//! In production: Use HTTP, with `axum`, before you invent a protocol.
+//!
+//! Platforms: On Windows (Wine), no line is printed for a connection that the client
+//! resets.
 //!
 //! See also: `tcp_client`, `line_protocol`, `tcp_proxy`, `servers`, `tls`.
 //!

@@ -1,19 +1,22 @@
 //! TCP proxy: forward connections to a server, with an idle limit for both directions.
 //!
-//! `copy_bidirectional` copies both ways at the same time. When one side ends, the proxy
-//! ends the other side's stream and keeps copying the answer (a half-close). The
-//! server sees the proxy's address, not the client's. To change or count the bytes, copy
-//! each direction yourself inside `tokio::try_join!`, and at its end call
-//! `AsyncWriteExt::shutdown`.
+//! `tokio::io::copy_bidirectional` copies in both directions at the same time. When the
+//! client ends its side, the proxy tells the server so and keeps copying the answer (a
+//! half-close). The server sees the proxy's address, not the client's. To change or
+//! count the bytes, copy each direction yourself inside `tokio::try_join!`, and call
+//! `AsyncWriteExt::shutdown` where a direction ends.
 //!
-//! Bounds: `Limits`, and two sockets and 16 KiB for each connection. A peer that sends a
-//! byte now and then keeps its permit.
+//! Bounds: `Limits` holds the number of connections (further clients wait), the time to
+//! connect and the idle time (then the connection is reset). Each connection takes two
+//! sockets and 16 KiB. A peer that sends one byte now and then keeps its permit.
 //!
-//! Trap: An idle limit on each read cuts off a long download: its client sends nothing.
-//! Each byte written in either direction has to start the limit again, as in `forward`.
+//! Trap: If you put an idle timeout on each read, you cut off a long download, because
+//! its client sends nothing for a long time. So restart the timeout at each byte
+//! written in either direction, as `forward` does.
 //!
-//! Trap: A dropped `TcpStream` ends the stream as if all were sent: half a file looks
-//! complete. Here a connection that is cut off is reset, by `set_zero_linger`.
+//! Trap: If you drop a `TcpStream` in the middle of a transfer, the peer sees a normal
+//! end and takes half a file for the whole. Here `set_zero_linger` resets a connection
+//! that is cut off, so the peer gets an error.
 //!
 //! Platforms: On Windows (Wine), the demonstration ends with "Connection reset by peer".
 //!

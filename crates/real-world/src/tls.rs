@@ -1,23 +1,29 @@
-//! TLS with tokio-rustls: server, client, refused certificates, upgrade, and a safe end.
+//! TLS with tokio-rustls: client, server, refused certificates, STARTTLS, a safe end.
 //!
-//! A configuration is an `ssl.SSLContext`: make it once, and share it. `trust_system` is
-//! `ssl.create_default_context()`. rustls refuses a server's certificate that is also an
-//! authority ("CaUsedAsEndEntity"). `openssl req -x509` makes such certificates; Python
-//! accepts them. For mutual TLS, a server has `ConfigBuilder::with_client_cert_verifier`,
-//! and reads the client's certificate from `stream.get_ref().1.peer_certificates()`.
+//! A `ClientConfig` or `ServerConfig` of the crate rustls is Python's `ssl.SSLContext`:
+//! make it once and share it. The function `trust_system` below is
+//! `ssl.create_default_context()`. rustls refuses a server certificate that is also an
+//! authority ("CaUsedAsEndEntity"), as `openssl req -x509` makes them; Python accepts
+//! such certificates. For mutual TLS, a server sets
+//! `ConfigBuilder::with_client_cert_verifier`, and reads the client's certificate from
+//! `stream.get_ref().1.peer_certificates()`.
 //!
-//! tokio-rustls sets no timeout for a handshake, so no handshake may run in the accept
-//! loop. Failed handshakes are logged at the level DEBUG.
+//! tokio-rustls has no timeout for a handshake. So each handshake runs in the
+//! connection's task: in the accept loop, one silent client would hold up all others.
+//! Failed handshakes are logged at the level DEBUG.
 //!
-//! Bounds: `Limits`. A handler that keeps its input needs a limit in bytes as well.
+//! Bounds: `Limits` holds the connections (further clients wait) and the time for
+//! handshake, handler and stop. Limit yourself how many bytes a handler keeps.
 //!
-//! Trap: `write_all` returns while up to 64 KiB are still in rustls, and reading does not
-//! send them. Call `flush` after each message, or both sides wait forever.
+//! Trap: If you write a request and then wait for the answer, both sides may wait
+//! forever: after `write_all`, up to 64 KiB may still be in rustls's buffer, and
+//! reading does not send them. Call `flush` after each message.
 //!
-//! Trap: `shutdown` and then dropping loses bytes: a TLS 1.3 server sends tickets, and a
-//! connection with unread bytes is reset ("Connection reset by peer"). [`close`] reads
-//! them first. Without `shutdown` there is no close_notify either ("peer closed
-//! connection without sending TLS close_notify").
+//! Trap: If you drop a client's connection right after `shutdown`, the server may lose
+//! your last bytes ("Connection reset by peer"). A TLS 1.3 server sends tickets that
+//! you have not read, and the system resets a connection with unread bytes. The
+//! function [`close`] reads them first. If you drop a connection without `shutdown`,
+//! the peer gets the error "peer closed connection without sending TLS close_notify".
 //!
 //! Platforms: On Windows (Wine), a refused certificate shows as "the handshake failed".
 //!

@@ -1,22 +1,26 @@
 //! Rate limit with a token bucket: N calls per second, and bursts up to a size.
 //!
-//! Each interval adds a token, until the bucket is full. A call takes a token, or waits
-//! for one. A server does not wait: `try_acquire` returns the time for `Retry-After`.
-//! To limit bandwidth, let a token be a byte, and call `acquire_many`.
+//! The bucket holds tokens, and each interval adds one until the bucket is full. A call
+//! takes a token, or waits for one. A server should not wait: `try_acquire` refuses the
+//! call and returns the time for the header `Retry-After`. To limit bandwidth, let one
+//! token be one byte, and call `acquire_many`.
 //!
-//! | limiter | at most in any window | keeps |
+//! | limiter | most calls in any window | keeps in memory |
 //! |---|---|---|
-//! | `token_bucket` | the burst, and the rate in addition | one moment |
-//! | `sliding_window` | the limit | a moment for each call |
-//! | `semaphore_rate_limiter` | the limit | a task, and permits |
+//! | `token_bucket` | the burst plus the rate | one point in time |
+//! | `sliding_window` | the limit | one point in time for each call |
+//! | `semaphore_rate_limiter` | the limit | a task and a semaphore |
 //!
-//! Trap: If callers look for a token, sleep, and then take it, several see the same
-//! token. Here only the first waiter sleeps; the others queue behind it.
+//! Trap: If you write a limiter whose callers look for a token, sleep, and take it
+//! afterwards, several callers sleep for the same token. Too many calls then start.
+//! Here only the first waiter sleeps, and the others queue behind it.
 //!
-//! Trap: With a burst of ten and ten tokens per second, 19 calls fit into one second.
+//! Trap: A bucket of ten tokens with ten tokens per second lets 19 calls into one
+//! second: ten that were saved up and nine new ones. If the server that you call counts
+//! strictly, it refuses some of them. Choose a small burst, or `sliding_window`.
 //!
-//! In production: `governor` has a limit for each key, and the number of calls that are
-//! left. Its waiters have no order.
+//! In production: The crate `governor` has a limit for each key, and tells how many
+//! calls are left. Its waiters are not served first come, first served.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 

@@ -1,16 +1,22 @@
 //! UDP client: ping with sequence numbers, timeout, retry, lost datagrams.
 //!
-//! `UdpSocket` is `create_datagram_endpoint`; you await `recv` where a `DatagramProtocol`
-//! is called back. `connect` sends nothing: it admits the datagrams of one address only.
-//! After `connect`, `recv` also returns errors, which asyncio gives to `error_received`.
-//! `recv` is cancel-safe. For the other side see `udp_server`.
+//! `tokio::net::UdpSocket` is asyncio's `create_datagram_endpoint`: you await `recv`,
+//! where asyncio calls a `DatagramProtocol` back. `connect` sends nothing. It only
+//! makes the socket ignore datagrams from other addresses. After `connect`, `recv` also
+//! returns the errors that asyncio passes to `error_received`. `recv` is cancel-safe (a
+//! dropped `recv` loses no datagram), so you can put a `timeout` around it. For the
+//! other side see `udp_server`.
 //!
-//! Bounds: One ping at a time, `attempts` of `limit` each.
+//! Bounds: One ping at a time. It fails after `attempts` attempts, which wait for
+//! `limit` each.
 //!
-//! Trap: An answer may be lost, come late, or come twice. Put a number into each
-//! question, and ignore answers with another number. Forged answers still pass.
+//! Trap: If you take the next datagram for the answer, you may get the late answer to
+//! an earlier question, as datagrams are lost, come late or come twice. Put a number
+//! into each question, and ignore answers with another number. Forged answers still
+//! pass.
 //!
-//! Trap: `recv` silently cuts off a datagram that is longer than the buffer.
+//! Trap: If a datagram is longer than your buffer, `recv` cuts it off without an error.
+//! Choose a buffer that is longer than any answer.
 //!
 //! Platforms: On Windows a longer datagram is an error (10040) instead, which would end a
 //! ping.

@@ -1,19 +1,22 @@
 //! UDP server: answer each datagram in a task, at most N concurrently, survive errors.
 //!
-//! A loop over `recv_from` is the `datagram_received` of a `DatagramProtocol`. An answer
-//! that takes time needs a task with a permit. If none is free, the server drops the
-//! datagram, as the network may do; the client asks again.
+//! A loop over `recv_from` takes the place of `datagram_received` in asyncio's
+//! `DatagramProtocol`. If an answer takes time, it runs in a task that holds a permit
+//! of a semaphore. If no permit is free, the server drops the datagram, as a network
+//! may do, and the client asks again.
 //!
-//! Bounds: `at_once` answers, and requests of [`LONGEST`] bytes. Longer ones are dropped.
+//! Bounds: At most `at_once` answers run concurrently, and a request has at most
+//! [`LONGEST`] bytes. Further and longer requests are dropped.
 //!
-//! Trap: `recv_from(..).await?` ends the server. On Windows, `recv_from` fails if a
-//! client has refused an earlier answer.
+//! Trap: If you write `recv_from(..).await?`, one error ends the server. On Windows,
+//! `recv_from` fails whenever a client has refused an earlier answer.
 //!
-//! Trap: Senders can forge their address. Never send more than the request had, or
-//! attackers use the server to flood a victim.
+//! Trap: If your answer is longer than the request, attackers can flood a victim with
+//! it: they send you small requests with the victim's address as sender. Never send
+//! more bytes than the request had.
 //!
-//! Platforms: On Windows a datagram that is longer than the buffer is an error, elsewhere
-//! it is cut off. So the buffer is as long as the longest datagram.
+//! Platforms: On Windows a datagram that is longer than the buffer is an error;
+//! elsewhere the datagram is cut off. So the buffer is as long as the longest datagram.
 //!
 //! See also: `udp_ping` (a client with numbers and retries).
 //!

@@ -1,18 +1,22 @@
 //! Unix domain socket server: stale socket file, file permissions, peer credentials.
 //!
-//! `UnixListener` is `start_unix_server`, and a stream is read and written as with TCP.
-//! The socket file outlives its process. asyncio silently removes a socket file, even of
-//! a live server. Here a server first locks a second file, and fails if another server
-//! has the lock. The system releases the lock when the process dies. Use your own folder:
-//! until `bind` sets the mode, the umask applies.
+//! `tokio::net::UnixListener` is asyncio's `start_unix_server`, and you read and write
+//! its streams as with TCP. The socket file stays when its process dies, so a new
+//! server has to remove it. asyncio silently removes any socket file, even of a server
+//! that still runs. Here a server first locks a second file, and fails if another
+//! server holds the lock; the system releases the lock when a process dies. Use a
+//! folder that only you can enter: until `bind` has set the file's mode, the umask
+//! applies.
 //!
-//! Bounds: `Limits`. The path has about a hundred bytes at most.
+//! Bounds: `Limits` holds the connections (further clients wait) and the time for a
+//! client. A path of more than about a hundred bytes is an error.
 //!
-//! Trap: If the socket file exists, `bind` fails with `AddrInUse`, even after its server
-//! died. If you connect first and then remove the file, a server may start in between.
+//! Trap: If the socket file exists, `bind` fails with `AddrInUse`, even if its server
+//! is dead. If you test by connecting and then remove the file, another server may have
+//! started in between, and you remove its file. Take a lock, as here.
 //!
-//! In production: Under systemd, take the listener from systemd with `listenfd`, and bind
-//! nothing.
+//! In production: If systemd starts your server, systemd can open the socket. Then take
+//! the listener with the crate `listenfd` and bind nothing.
 //!
 //! Platforms: Needs Rust 1.91. Tokio has no Unix sockets on Windows. There use TCP on
 //! 127.0.0.1, or a named pipe.

@@ -1,17 +1,21 @@
 //! WebSocket server with tokio-tungstenite: limits, `Origin`, pings, close frames.
 //!
-//! The library `websockets` does most of this by itself. Here you limit the handshake,
-//! send pings, end silent clients, and do the close handshake. Reading and writing run
-//! concurrently: the server still hears a client that does not read.
+//! Python's library `websockets` does most of this by itself. With the crate
+//! tokio-tungstenite you have to limit the handshake, send pings, end silent clients,
+//! and do the close handshake yourself. Reading and writing run concurrently, so the
+//! server still hears a client that does not read.
 //!
-//! Bounds: `Limits`; the library alone allows messages of 64 MiB. Outgoing messages wait
-//! in the caller's queue.
+//! Bounds: `Limits` holds the connections (further clients wait), the times and the
+//! longest message; the crate's default is 64 MiB. Outgoing messages wait in your own
+//! queue.
 //!
-//! Trap: Any web page can open a WebSocket to your server, with its visitor's cookies.
-//! The browser names the page's site in `Origin`: refuse all but yours.
+//! Trap: If you accept every handshake, any web page that your user visits can open a
+//! WebSocket to your server with this user's cookies, and act in his name. The browser
+//! sends the page's site in the header `Origin`: refuse all sites but yours.
 //!
-//! In production: `axum` with `ws` serves the same socket next to other routes. The
-//! limits and the shutdown of `axum::serve` do not reach such sockets: see `http_server`.
+//! In production: `axum` with its feature `ws` serves WebSockets next to other routes.
+//! But the limits and the shutdown of `axum::serve` do not include WebSockets: see
+//! `http_server`.
 //!
 //! See also: `chat_room` (the demonstration), `https_server`, `streaming_responses`.
 //!
