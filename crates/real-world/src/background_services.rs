@@ -1,16 +1,20 @@
-//! Background services: a supervisor restarts crashed ones with back-off, then gives up.
+//! Background services: a supervisor restarts crashed ones with a pause, then gives up.
 //!
-//! Your closure creates the service for each run, so state that it creates starts fresh.
-//! The pause doubles with each failure in a row. `stop` cancels a token, so that services
-//! can still await and clean up. After a grace period, `stop` aborts them. Call `stop`
-//! when a signal arrives, as `main` does: the supervisor itself listens for no signal.
+//! You pass a closure that creates the future of the service. It is called for each
+//! run, so each run starts with fresh state. The pause before a restart doubles with
+//! each failure in a row. `stop` cancels a `CancellationToken`, so that services can
+//! still await and clean up, and after a grace period it aborts them. The supervisor
+//! does not listen for signals: call `stop` when one arrives, as `main` does.
 //!
-//! Bounds: `Restarts`; `stop` waits a second beyond its grace period.
+//! Bounds: `Restarts` holds the number of restarts in a row, after which a service is
+//! given up, and the pauses. `stop` takes its grace period and at most another second.
 //!
-//! Trap: A crashed task is gone, and the program continues without it, as in asyncio.
+//! Trap: If you only spawn a service and it panics, the service is gone, and your
+//! program continues without it, as in asyncio. Supervise it, or await its handle.
 //!
-//! Trap: A service that blocks its thread cannot be aborted. `stop` reports it as
-//! `Blocked`, but `main` still waits for its thread, and so may `stop`.
+//! Trap: If a service blocks its thread, it cannot be aborted. `stop` reports it as
+//! `Blocked`, but the end of `main` still waits for its thread, and `stop` may wait
+//! too.
 //!
 //! See also: `restart_with_backoff`, `graceful_shutdown`, `scheduler`.
 //!

@@ -1,18 +1,22 @@
 //! Run blocking code in threads: a bounded thread pool, and calls that can be stopped.
 //!
-//! `spawn_blocking` is `run_in_executor`, on up to 512 threads (`max_blocking_threads`)
-//! that `tokio::fs` shares. A semaphore limits your own calls to fewer threads. A call
-//! that can be stopped checks a token between its steps.
+//! `tokio::task::spawn_blocking` is asyncio's `run_in_executor`. It has up to 512
+//! threads (`max_blocking_threads`), which `tokio::fs` uses too. A semaphore limits
+//! your own calls to fewer threads. A call that shall be stopped checks a
+//! `CancellationToken` between its steps.
 //!
-//! Bounds: `limit` running calls. Waiting calls are unbounded, but hold no thread.
+//! Bounds: At most `limit` calls run. Further calls wait, without a thread. Unbounded:
+//! The waiting calls.
 //!
-//! Trap: Nothing cancels a call that has begun. A timeout stops the waiting, not the
-//! thread, so the call keeps its permit. The end of `main` waits for running calls;
-//! `Runtime::shutdown_timeout` limits that wait.
+//! Trap: If you put a `timeout` around a call, only the waiting stops: the call itself
+//! keeps its thread and its permit until it returns. The end of `main` waits for
+//! running calls too; `Runtime::shutdown_timeout` limits that wait.
 //!
-//! Trap: A call cannot borrow ("closure may outlive the current function"): use `move`.
+//! Trap: If the closure borrows a local variable, the compiler refuses it ("closure may
+//! outlive the current function"), because the thread may run for longer. Move clones
+//! into it with `move`.
 //!
-//! In production: `rayon` spreads one calculation over all processors.
+//! In production: The crate `rayon` spreads one calculation over all processors.
 //!
 //! asyncio: loop.run_in_executor, concurrent.futures.ThreadPoolExecutor
 

@@ -1,19 +1,24 @@
 //! Cron: run a job every night at three in a time zone, across changes of the clocks.
 //!
-//! After each run, compute the next one from the date and the zone: the next night may be
-//! 23 or 25 hours away. If the clocks skip the time, the run comes later by as much as
-//! they skip. If the time comes twice, the job runs at the first. Runs never overlap: a
-//! run that is due while the job runs is left out. Tests pass their own clock.
+//! After each run, compute the next one from the date and the time zone: the next night
+//! at three may be 23 or 25 hours away. When the clocks go forward and skip that time,
+//! the job runs later by the hour that they skip. When the clocks go back and the time
+//! comes twice, the job runs the first time only. Runs never overlap: a run that is due
+//! while the job runs is left out. A test can pass its own clock.
 //!
 //! Bounds: One run at a time. Unbounded: The time of a run. Put a `timeout` into the job.
 //!
-//! Trap: On Linux and macOS, Tokio's clock stands still while the computer sleeps. Sleep
-//! a minute at most, then read the wall clock again.
+//! Trap: If you sleep until three in one `sleep`, the job runs too late after the
+//! computer was suspended, because on Linux and macOS Tokio's clock then stands still.
+//! Sleep for at most a minute, then read the wall clock again.
 //!
-//! Trap: A container often runs in UTC and has no time zones: "failed to find time zone".
-//! Name the zone, and put the database into the program: `tzdb-bundle-always`.
+//! Trap: If you rely on the system's time zone, the job runs at three in UTC in most
+//! containers. If you name a zone, a container without time zones fails: "failed to
+//! find time zone". Name the zone, and put the database of zones into your program by
+//! jiff's feature `tzdb-bundle-always`.
 //!
-//! In production: `croner` reads cron expressions, for times of the crate chrono.
+//! In production: The crate `croner` reads cron expressions. It uses the types of the
+//! crate chrono.
 //!
 //! See also: `scheduler` (every n seconds), `pg_cron_once` (one of several servers).
 //!

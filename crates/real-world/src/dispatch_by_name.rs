@@ -1,17 +1,19 @@
 //! Call an async function by its name, with arguments from JSON, as a worker does.
 //!
-//! Each function takes the state and one argument of a type that `serde` can read: a
-//! struct for arguments with names, a tuple for a list. So the types are checked before
-//! the function runs, and the error shows what was wrong. `deny_unknown_fields` refuses a
-//! misspelled name. The future borrows nothing: spawn it, or give it to `job_workers`.
+//! A worker gets a name and arguments from a queue, and calls the function. Each
+//! function takes the state and one argument, of any type that `serde` can read: a
+//! struct for named arguments, a tuple for a list. So the types are checked before the
+//! function runs, and the error says what was wrong. serde's attribute
+//! `deny_unknown_fields` also refuses a misspelled name. The returned future borrows
+//! nothing: spawn it, or give it to `job_workers`.
 //!
-//! Python stores calls with `pickle`, which executes whatever the queue contains. JSON
-//! contains data only. Send the text of an exception, not the exception.
+//! Python often stores calls with `pickle`, which executes whatever the queue contains.
+//! JSON contains only data. As a result send the text of an error, not an object.
 //!
 //! Bounds: Unbounded: The size of the arguments. Limit the text before you parse it.
 //!
-//! Trap: Wrong arguments and unknown names fail each time. Retry a job after
-//! `CallError::Failed` only.
+//! Trap: If you retry every failed call, a call with wrong arguments or an unknown name
+//! fails forever. Retry only after `CallError::Failed`, the function's own error.
 //!
 //! See also: `job_workers`, `handlers_with_state`, `rpc_over_one_connection`.
 //!

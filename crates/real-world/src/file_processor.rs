@@ -1,22 +1,26 @@
 //! Process thousands of files: N at a time, resumable, each written whole or not at all.
 //!
-//! A file is written next to its final name, as a hidden file, and renamed when its bytes
-//! are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: the next run
-//! continues. It skips each file whose result has the same modification time.
+//! Each result is written to a hidden file next to its final name, and renamed when its
+//! bytes are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: start
+//! the program again, and it continues. It skips a file whose result has the same
+//! modification time.
 //!
-//! Bounds: `limit` files at a time. Your [`Convert`] reads each of them in pieces. The
-//! list of paths is in memory. Unbounded: The time of a conversion.
+//! Bounds: At most `limit` files are converted at a time. Your [`Convert`] reads each
+//! of them in pieces. Unbounded: The list of paths, which is in memory, and the time of
+//! a conversion.
 //!
-//! Trap: A program that writes under the final name and is killed leaves half a file,
-//! which looks like a whole one.
+//! Trap: If you write under the final name and the program is killed, it leaves half a
+//! file, which the next run takes for a whole one.
 //!
-//! Trap: `tokio::fs` hands each call to a thread. Put several calls into one
+//! Trap: If you make many small calls of `tokio::fs`, most of the time goes into
+//! passing each call to another thread. Put several calls of `std::fs` into one
 //! `spawn_blocking`.
 //!
-//! In production: `ignore` lists by pattern and follows a repository's `.gitignore`.
+//! In production: The crate `ignore` lists files by pattern and follows a repository's
+//! `.gitignore`.
 //!
-//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
-//! retried for a second and then fails; the old file stays.
+//! Platforms: Windows refuses to replace a file that somebody has open. Then the rename
+//! is retried for a second and fails; the old file stays.
 //!
 //! asyncio: asyncio.TaskGroup, asyncio.to_thread, asyncio.timeout, finally
 //! asyncio: asyncio.LimitOverrunError

@@ -1,18 +1,23 @@
 //! Graceful shutdown: on Ctrl-C or SIGTERM accept no more work, and finish running work.
 //!
-//! A shutdown has three steps. Find out: await `Signals` next to the work, as with
-//! `loop.add_signal_handler`. Tell the tasks: cancel a token and close a channel. Wait:
-//! `drain` gives running tasks a limited time, and then names and aborts the others. A
-//! second signal ends the waiting, so listen until the end.
+//! A shutdown has three steps. First: await the struct `Signals` next to the work, as
+//! with asyncio's `loop.add_signal_handler`. Second: tell the tasks, by cancelling a
+//! `CancellationToken` and closing a channel. Third: wait for them. `drain` gives
+//! running tasks a limited time, then names and aborts the others. A second signal ends
+//! the waiting, so listen until the end.
 //!
-//! Bounds: [`MAX_ORDERS`] running orders, and a time limit for the drain.
+//! Bounds: At most [`MAX_ORDERS`] orders run; further ones wait in their channel.
+//! `drain` has a time limit.
 //!
-//! Trap: Once `Signals` exists, SIGINT and SIGTERM never end the program by themselves,
-//! even if `Signals` is dropped. asyncio has `remove_signal_handler` for that.
+//! Trap: Once you have created `Signals`, Ctrl-C and SIGTERM never end the program by
+//! themselves, even after `Signals` is dropped. A program that does not await the
+//! signal can then only be killed. asyncio has `remove_signal_handler`.
 //!
-//! Trap: A task that blocks its thread delays the end of `main`, whatever the limit.
+//! Trap: If a task blocks its thread, the program ends late, whatever limit you give to
+//! `drain`: the end of `main` waits for that thread.
 //!
-//! In production: `tokio-graceful-shutdown` stops trees of subsystems, or one branch.
+//! In production: The crate `tokio-graceful-shutdown` stops a tree of subsystems, or
+//! one branch of the tree.
 //!
 //! Platforms: Windows has no SIGTERM: `Signals` listens for Ctrl-C alone.
 //!

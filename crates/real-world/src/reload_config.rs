@@ -1,17 +1,18 @@
 //! Reload a config file on SIGHUP: all tasks see the new values, a wrong file is refused.
 //!
-//! A `watch` channel holds the values. For each piece of work, a task takes an `Arc` of
-//! them, so it never mixes old and new values. `changed` waits for new values. If the new
-//! file is wrong, the old values stay. asyncio has `loop.add_signal_handler`.
+//! A `tokio::sync::watch` channel holds the latest values. For each piece of work, a
+//! task takes the values once, as an `Arc`, so it never mixes old and new ones.
+//! `changed` waits for new values. If the new file is wrong, the old values stay.
+//! asyncio has `loop.add_signal_handler` for the signal.
 //!
 //! Bounds: Signals during a reload cause one more reload. Unbounded: The size of the
 //! file.
 //!
-//! Trap: SIGHUP ends a program that does not listen for it. Call `signal` first of all,
-//! before the file is read: from then on SIGHUP ends nothing.
+//! Trap: If SIGHUP arrives before your program listens for it, it ends the program.
+//! Call `signal` first of all, before you read the file.
 //!
-//! Trap: A terminal that is closed sends SIGHUP as well. A program that only reloads then
-//! keeps running, unseen.
+//! Trap: If a user closes the terminal, your program gets SIGHUP as well. A program
+//! that only reloads then keeps running, unseen.
 //!
 //! Platforms: Windows has no SIGHUP. There the program listens for Ctrl-Break.
 //!

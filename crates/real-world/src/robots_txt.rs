@@ -1,18 +1,20 @@
-//! robots.txt: ask a site what a crawler may fetch, by RFC 9309.
+//! robots.txt: find out what your crawler may fetch from a site, by RFC 9309.
 //!
 //! `Robots::fetch` reads the rules of a site once; `allow` returns whether they allow a
-//! URL. The longest rule that matches decides. Before its latest releases, Python's
-//! `robotparser` knew neither that rule nor `*` and `$`.
+//! URL. If several rules match a URL, the longest one decides. Python's `robotparser`
+//! followed neither that rule nor the wildcards `*` and `$` before its latest releases.
 //!
-//! Bounds: 500 KiB for the file, as the RFC asks. The client's timeout limits the
-//! request. A path of more than 2,000 bytes is forbidden. `Crawl-delay` and sitemaps are
-//! ignored.
+//! Bounds: If the file has more than 500 KiB, the limit of the RFC, nothing may be
+//! fetched. A path of more than 2,000 bytes is forbidden. The client's timeout limits
+//! the request. `Crawl-delay` and sitemaps are ignored.
 //!
-//! Trap: A URL has several spellings. Without decoding, `Disallow: /~joe/` does not match
-//! `/%7Ejoe/`, and a crawler fetches a forbidden page.
+//! Trap: If you compare paths as they are written, `Disallow: /~joe/` does not match
+//! `/%7Ejoe/`, the same path in another spelling, and your crawler fetches a forbidden
+//! page. Here both are first brought to the same spelling.
 //!
-//! Trap: With a hostile file, checking one URL takes up to a second. Check it in
-//! `spawn_blocking`, so that other tasks keep running.
+//! Trap: If you call `allow` in an async function, a hostile file can block its thread
+//! for up to a second for each URL. Call `allow` in `spawn_blocking`, so that other
+//! tasks keep running.
 //!
 //! See also: `web_scraper`, `blocking_in_threads`.
 //!

@@ -1,18 +1,23 @@
 //! Run a subprocess: output line by line, input, exit status, timeout, kill its children.
 //!
-//! `tokio::process::Command` is `create_subprocess_exec`, and a shell is `sh -c`. Drop
-//! `stdin` to end the input. Here a program gets its own process group: a signal reaches
-//! it and its children, but Ctrl-C does not.
+//! `tokio::process::Command` is asyncio's `create_subprocess_exec`; for a shell, run
+//! `sh -c`. Drop the child's `stdin` to end its input. Here the program gets its own
+//! process group: your signal reaches the program and its children, but Ctrl-C in the
+//! terminal does not.
 //!
-//! Bounds: [`Limits`] for the time, [`LONGEST_LINE`] for a line. A daemon that leaves the
-//! group is not killed.
+//! Bounds: After the times of [`Limits`] the group is asked to end, and then killed. A
+//! line of more than [`LONGEST_LINE`] bytes is an error. A daemon that leaves the group
+//! is not killed.
 //!
-//! Trap: A program stops when a pipe is full. Read both pipes while it runs.
+//! Trap: If you read standard output to its end and only then standard error, the
+//! program may hang: it waits while the pipe that you do not read is full. Read both
+//! pipes concurrently.
 //!
-//! Trap: A dropped `Child` keeps running. `kill_on_drop` kills it, but not its children.
+//! Trap: If you drop a `Child`, its process keeps running. With `kill_on_drop(true)`
+//! the process is killed, but its own children keep running. Kill the group, as here.
 //!
-//! Platforms: Windows has no SIGTERM, and here no groups and no `spawn_merged`. Only the
-//! program itself is killed, without a grace period.
+//! Platforms: Windows has no SIGTERM, and here neither groups nor `spawn_merged`. Only
+//! the program itself is killed, without a grace period.
 //!
 //! asyncio: asyncio.create_subprocess_exec, asyncio.create_subprocess_shell
 //! asyncio: asyncio.subprocess.Process, asyncio.subprocess.Process.communicate

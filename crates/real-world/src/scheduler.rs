@@ -1,20 +1,25 @@
 //! Scheduler for periodic jobs: every n seconds, no overlap, missed ticks, failures.
 //!
-//! Each job is a task with an `interval`, so it does not drift. It awaits each run, so
-//! runs do not overlap. After a long run, `Burst` makes up for missed ticks,
-//! `Skip` keeps to the grid, and `Delay` counts from the late tick (`interval_ticks`). An
-//! error or a panic ends one run only. A single job needs just an `interval` and a loop.
+//! Each job is a task with a `tokio::time::interval`, whose ticks do not drift. The
+//! task awaits each run, so the runs of a job never overlap. If a run takes longer than
+//! a period, ticks are missed. `MissedTickBehavior` decides what follows: `Burst` makes
+//! up for them, `Skip` keeps to the grid, and `Delay` counts from the late tick
+//! (`interval_ticks`). An error or a panic ends one run only. For a single job, an
+//! `interval` and a loop are enough.
 //!
 //! Bounds: One run of each job at a time. Unbounded: The jobs, and the time of a run.
 //!
-//! Trap: If a tick and the stop come together, `select!` without `biased` may begin one
-//! more run. `run_until_cancelled` always begins one.
+//! Trap: If you stop the scheduler exactly when a tick is due, one more run may begin.
+//! `select!` without `biased` chooses between tick and stop at random, and
+//! `run_until_cancelled` always takes the tick. Put the stop first in a `select!` with
+//! `biased`, as here.
 //!
-//! Trap: If the wait `first` before the first run is zero, all processes run all jobs at
-//! the start. Give each process a random `first`.
+//! Trap: If `first`, the wait before the first run, is zero, all your processes run all
+//! jobs when they start, and load the database together. Give each process a random
+//! `first`.
 //!
-//! In production: `tokio-cron-scheduler` takes cron expressions, and stores its jobs. To
-//! pause a job here, remove it, and add it later.
+//! In production: The crate `tokio-cron-scheduler` takes cron expressions, and stores
+//! its jobs. To pause a job here, remove it and add it later.
 //!
 //! See also: `cron` (at a time of day).
 //!

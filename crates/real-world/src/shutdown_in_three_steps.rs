@@ -1,10 +1,11 @@
-//! Shut down in three steps: find out, tell the tasks, wait for them.
+//! Shut down in three steps: wait for the signal, tell the tasks, wait for them.
 //!
-//! Each task looks at the token between two pieces of work, and finishes the current one.
-//! In asyncio this is an `Event` and a `TaskGroup`. `shutdown_signal` also fits axum's
-//! `with_graceful_shutdown`.
+//! The tasks share a `CancellationToken`. Each task looks at it between two pieces of
+//! work, so it finishes its current piece. In asyncio this is an `Event` and a
+//! `TaskGroup`. You can also pass `shutdown_signal` to axum's `with_graceful_shutdown`.
 //!
-//! Trap: `TaskTracker::wait` waits forever if `close` was not called.
+//! Trap: If you do not call `close` before `TaskTracker::wait`, `wait` never returns,
+//! because it expects further tasks. The program then does not end.
 //!
 //! In production: Use `graceful_shutdown`. It limits the wait, names the tasks that hang,
 //! and listens for SIGTERM and a second signal.

@@ -1,15 +1,20 @@
 //! Read a line from standard input with a timeout: the program still ends in time.
 //!
-//! As with `run_in_executor`, `tokio::io::stdin` reads in a thread, and nothing stops a
-//! read that has begun. Read in your own thread: the program does not wait for its end.
+//! `tokio::io::stdin` reads in a blocking thread, as asyncio's `run_in_executor` does,
+//! and nothing can stop a read that has begun. At its end, a program waits for such a
+//! thread of Tokio. So read in a thread that you start yourself, as the struct `Lines`
+//! does: the program does not wait for it.
 //!
-//! Bounds: The thread reads two lines ahead. Unbounded: The length of a line. `Lines`
-//! keeps standard input locked, and ends at a line that is not UTF-8.
+//! Bounds: The thread reads at most two lines ahead, then it waits. Unbounded: The
+//! length of a line. `Lines` keeps standard input locked, and ends at a line that is
+//! not UTF-8.
 //!
-//! Trap: After a timeout the read continues, and takes the next line. If each question
-//! makes a new reader, the line is lost.
+//! Trap: If you make a new reader for each question, you lose a line after a timeout:
+//! the old read continues and takes the line that the user types next. Make one reader
+//! and keep it.
 //!
-//! Trap: The end of `main` waits for the read, until somebody presses Enter.
+//! Trap: If you read with `tokio::io::stdin` and return from `main` after a timeout,
+//! the program hangs until somebody presses Enter, because it waits for the read.
 //! `Runtime::shutdown_background` and `process::exit` do not wait.
 //!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit

@@ -1,15 +1,19 @@
 //! A port of `SubprocessProtocol`: pipes and exit of a child as events in one `select!`.
 //!
-//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` a read of 0 bytes,
-//! and `process_exited` a `wait` that returns. All three are cancel-safe, so one
-//! `select!` awaits them. Data comes in pieces of any size; a piece is not a line.
+//! asyncio calls you back; here you await the next event in a loop.
+//! `pipe_data_received` is a read of a pipe, `pipe_connection_lost` is a read of 0
+//! bytes, and `process_exited` is a `wait` that returns. All three are cancel-safe
+//! (dropping one loses nothing), so one `select!` awaits them together. Data comes in
+//! pieces of any size; a piece is not a line.
 //!
-//! Bounds: One piece of 64 KiB for each pipe.
+//! Bounds: One piece of up to 64 KiB for each pipe. If you do not ask for the next
+//! event, the child waits when its pipe is full.
 //!
-//! Trap: Output may follow the exit, because a grandchild may hold a pipe. Keep reading
-//! until both pipes are closed.
+//! Trap: If you stop reading when the child has exited, you may lose output, because a
+//! grandchild can still write to the pipe. Keep reading until both pipes are closed.
 //!
-//! Trap: `wait` closes a `stdin` that is still in the `Child`. Take `stdin` out first.
+//! Trap: If you call `wait` on a `Child` whose `stdin` you have not taken out, `wait`
+//! closes the `stdin`, and you can send no more input. Take `stdin` out first.
 //!
 //! Platforms: The demonstration runs `sh`, which Windows does not have.
 //!

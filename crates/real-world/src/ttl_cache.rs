@@ -1,20 +1,26 @@
 //! Cache with a time to live (TTL), a capacity (LRU) and one load per key: async memoize.
 //!
-//! `functools.lru_cache` on an `async def` keeps coroutines, which can be awaited once.
-//! Neither asyncio nor Tokio has a cache. Here a load runs in a task, so it must own its
-//! data ("borrowed data escapes outside of method"): give it an `Arc`.
+//! In Python, `functools.lru_cache` on an `async def` keeps coroutines, which can be
+//! awaited only once. Neither asyncio nor Tokio has a cache. Here each load runs in a
+//! task, so that a caller that leaves does not stop it. The closure must therefore own
+//! its data ("borrowed data escapes outside of method"): give it an `Arc`.
 //!
-//! Bounds: `capacity` values; expired ones count until they are asked for. Unbounded: The
-//! running loads, one per key, and their time.
+//! Bounds: `capacity` values; above that, the least recently used one is removed. An
+//! expired value counts until somebody asks for it. Unbounded: The running loads, one
+//! per key, and their time.
 //!
-//! Trap: In a naive cache, all callers that miss start a load. Here one task loads, and
-//! no caller cancels it.
+//! Trap: If you write a simple cache (look, load, store), a hundred callers that miss
+//! the same key start a hundred loads. Here one task loads, all of them wait for it,
+//! and no caller that leaves cancels it.
 //!
-//! Trap: A load that began before a change stores the old value. `remove` prevents this.
+//! Trap: If you change the data while it is being loaded, that load stores the old
+//! value afterwards. Call `remove` after each change: then the result of such a load is
+//! not kept.
 //!
-//! In production: `moka` shards its lock, evicts by frequency, and has weights and an
-//! expiry for each entry. Its clock cannot be paused in a test. Neither cache counts
-//! hits, or returns an old value while a new one loads.
+//! In production: The cache `moka` has several locks instead of one, removes the
+//! entries that are used least often, and has sizes and an expiry for each entry. A
+//! test cannot pause its clock. Neither cache counts hits, or returns an old value
+//! while a new one loads.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!

@@ -1,23 +1,25 @@
 //! Watch files: react once to a burst of changes in a folder, with a bounded queue.
 //!
-//! The crate `notify`, which `watchfiles` uses too, calls a function on its own thread.
-//! The function must not wait, so it calls `try_send`. `changes` collects paths until
-//! nothing has changed for a while. If paths were lost, or the files of a new folder may
-//! be missing, `changes` returns `Rescan`: read the folder again. For a Kubernetes
-//! `ConfigMap`, the events name the link `..data`.
+//! The crate `notify`, which Python's `watchfiles` uses too, calls a function of yours
+//! on its own thread. The function must not wait, so it puts paths into a queue by
+//! `try_send`. `changes` collects paths until nothing has changed for a while. If the
+//! queue was full and paths were lost, or if files of a new folder may be missing,
+//! `changes` returns `Rescan`: read the folder again. For a Kubernetes `ConfigMap`, the
+//! changed path is the link `..data`.
 //!
-//! Bounds: `capacity` paths in the queue, and as many in the set.
+//! Bounds: At most `capacity` paths are in the queue, and as many in the set of
+//! changes. Further ones are dropped, and you get `Rescan`.
 //!
-//! Trap: An editor writes a new file and renames it. A watch on the old file then sees
-//! nothing more. Watch its folder.
+//! Trap: If you watch a single file, you see only the first change: many editors write
+//! a new file and rename it, and your watch stays on the old one. Watch the folder.
 //!
-//! Trap: Opening a file is an event as well, of the kind `Access`. A program that reads a
-//! file at each event never comes to rest. Skip such events.
+//! Trap: If you read a file at each event, your program never comes to rest, because
+//! opening the file is an event as well, of the kind `Access`. Skip these events.
 //!
-//! In production: `notify-debouncer-full` joins the two events of a rename.
+//! In production: The crate `notify-debouncer-full` joins the two events of a rename.
 //!
-//! Platforms: Tried on Linux only. On macOS and Windows, a folder that is removed may not
-//! end the watch.
+//! Platforms: This was tried on Linux only. On macOS and Windows, removing the watched
+//! folder may not end the watch.
 //!
 //! See also: `reload_config`, `spawn_from_a_thread`, `debounce_and_throttle`.
 //!

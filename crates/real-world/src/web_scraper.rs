@@ -1,19 +1,24 @@
 //! Web scraper: crawl a site politely, one page of a host at a time, with a delay.
 //!
-//! Your closure visits a URL and returns the links that it has found. Each visit waits
-//! for its turn and then runs in a task, so a slow host does not hold up the others. To
-//! stop, drop the `Crawl`. The demonstration asks `robots_txt`.
+//! You pass a closure that visits a URL and returns the links that it has found. Each
+//! visit waits until its host may be asked again, and then runs in a task, so a slow
+//! host does not hold up the others. To stop, drop the `Crawl`. The demonstration also
+//! asks `robots_txt`.
 //!
-//! Bounds: [`Limits`], `max_bytes`, the client's timeout, 2,000 different links of a
-//! page, 2,000 bytes for each. Other hosts are ignored.
+//! Bounds: [`Limits`] holds the depth, the number of visits and the delay. A page of
+//! more than `max_bytes` bytes is an error, and at most 2,000 different links of a page
+//! count, of up to 2,000 bytes each. The client's timeout limits a request. Other hosts
+//! are ignored.
 //!
-//! Trap: A client that follows redirects requests pages that robots.txt forbids. Turn
-//! that off, and treat the target as a link: it may be an internal address.
+//! Trap: If your client follows redirects, a server can send it to pages that
+//! robots.txt forbids, or to an address inside your network. Turn redirects off, and
+//! treat the target as a link.
 //!
-//! Trap: A page is written by a stranger. `html5gum` reads it in linear time. A parser
-//! that builds a tree, as `scraper` does, needs minutes for 2 MB of `<div>`.
+//! Trap: If you parse pages into a tree, as the crate `scraper` does, a hostile page of
+//! 2 MB of `<div>` costs minutes. `html5gum`, used here, reads a page in linear time.
 //!
-//! In production: `spider` crawls whole sites, with robots.txt and a headless browser.
+//! In production: The crate `spider` crawls whole sites, with robots.txt and a headless
+//! browser.
 //!
 //! See also: `robots_txt`, `page_fetcher`, `retry`.
 //!

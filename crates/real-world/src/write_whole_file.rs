@@ -1,21 +1,26 @@
 //! Write a file whole or not at all: a reader sees the old text or the new one.
 //!
 //! The text goes into a hidden file in the same folder, or elsewhere on the same disk.
-//! When all bytes are on the disk, this file is renamed: `os.fsync`, then `os.replace` in
-//! Python. All runs in one `spawn_blocking`, as `tokio::fs` hands each call to a thread.
+//! When all its bytes are on the disk, the hidden file is renamed. In Python this is
+//! `os.fsync` and then `os.replace`. All steps run in one `spawn_blocking`, because
+//! `tokio::fs` would pass each step to a thread of its own pool.
 //!
-//! Bounds: The text is in memory. To stream it: `download_to_file`, `file_processor`.
+//! Bounds: Unbounded: The text, which is in memory. To write a stream, see
+//! `download_to_file` and `file_processor`.
 //!
-//! Trap: `tokio::fs::write` first empties the file. A reader may then see nothing or
-//! half, and a crash or a full disk leaves it that way.
+//! Trap: If you use `tokio::fs::write`, it first empties the file. A reader may then
+//! see nothing or half of the text, and a crash or a full disk leaves the file that
+//! way.
 //!
-//! Trap: Renaming to the path of a link replaces the link, not the file that the link
-//! leads to. Call `tokio::fs::canonicalize` on such a path first.
+//! Trap: If the path is a symbolic link, the rename replaces the link, and the file
+//! behind the link keeps its old text. Call `tokio::fs::canonicalize` on such a path
+//! first.
 //!
-//! In production: `atomic-write-file` does the same, and keeps the owner on Unix.
+//! In production: The crate `atomic-write-file` does the same, and keeps the owner on
+//! Unix.
 //!
-//! Platforms: On Windows, a file that somebody has open cannot be replaced. The rename is
-//! retried for a second and then fails; the old file stays.
+//! Platforms: Windows refuses to replace a file that somebody has open. Then the rename
+//! is retried for a second and fails; the old file stays.
 //!
 //! See also: `cleanup_on_cancel`, `shield_and_clean_up`.
 //!
