@@ -1,24 +1,31 @@
-//! Call a server over gRPC, with a deadline that is passed on from server to server.
+//! Call a server over gRPC with a time limit that holds for all servers behind it, too.
 //!
-//! The client sends its remaining time in the header grpc-timeout. A server reads the
-//! header with `Deadline::of`, and passes the remaining time to its own calls. In Python
-//! these are `timeout=` of a call and `context.time_remaining()`. If the client drops a
-//! call or a stream, the server drops the handler. Keep the tasks of a handler in a
-//! `JoinSet`. A `Channel` whose server was away connects again at the next call; a call
-//! that failed is not repeated. A shutdown waits for open streams: end them by a token.
+//! The crate for gRPC is tonic. A `Deadline`, a struct of this file, is the time at
+//! which a call must be over. The client sends the remaining time in the header
+//! grpc-timeout; a server reads it with `Deadline::of`, and passes what is left to its
+//! own calls. In Python these are `timeout=` of a call and `context.time_remaining()`.
 //!
-//! Bounds: `MOST` for a call, and 4 MiB for a message that is received ("decoded message
-//! length too large"). To raise it, call `max_decoding_message_size()` on both sides.
+//! If the client drops a call or a stream, the server drops the handler. Keep the tasks
+//! that a handler starts in a `JoinSet`, so that they end with it. tonic's `Channel`,
+//! the client's connection, connects again at the next call if the server was away; it
+//! does not repeat the failed call. A graceful shutdown waits for open streams: end
+//! them by a `CancellationToken`.
 //!
-//! Trap: The timeout of a request ends when the response begins. A stream that starts in
-//! time may then last forever. Wrap the stream: `Deadline::stream`.
+//! Bounds: A call ends after the constant `MOST` at the latest. A received message of
+//! more than 4 MiB is an error ("decoded message length too large"); to allow more,
+//! call `max_decoding_message_size()` on both sides.
 //!
-//! Trap: A call that tonic ends at its deadline has the code `Cancelled` and the message
-//! "Timeout expired". Other languages return DEADLINE_EXCEEDED, as `Deadline::call` does.
+//! Trap: If you set only the timeout of a request, a stream may last forever: that
+//! timeout ends when the response begins. Wrap the stream in `Deadline::stream`.
 //!
-//! In production: `Channel::balance_list` spreads calls over servers, and tries one that
-//! is down again and again: of two servers with one down, a third of the calls failed
-//! with `Unavailable`. Repeat the idempotent ones. Calls wait while the list is empty.
+//! Trap: If you look for the code `DeadlineExceeded`, as other languages return it, you
+//! miss timeouts: tonic's own timeout returns the code `Cancelled` with the message
+//! "Timeout expired". `Deadline::call` returns `DeadlineExceeded`.
+//!
+//! In production: tonic's `Channel::balance_list` spreads calls over several servers,
+//! but keeps trying a server that is down. With one of two servers down, a third of the
+//! calls failed with `Unavailable`: repeat the idempotent ones. While the list is
+//! empty, calls wait.
 //!
 //! See also: `nats_request_reply`, `retry`, `rpc_over_one_connection`.
 //!

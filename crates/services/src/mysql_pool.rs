@@ -1,17 +1,21 @@
-//! MySQL and MariaDB: a pool of connections, rows as a list and as a stream.
+//! Query MySQL or MariaDB from a pool of connections: rows as a list and as a stream.
 //!
-//! `exec_map` returns all rows, as `fetchall` does; a stream reads them one by one. A
-//! connection returns to the pool when it is dropped, after a rollback of uncommitted
-//! changes. Values go into a statement as parameters only.
+//! With the crate mysql_async, `exec_map` returns all rows as a list, as `fetchall`
+//! does in Python; a stream reads them one by one. When you drop a connection, it
+//! returns to the pool, which rolls back uncommitted changes. Pass values only as
+//! parameters, never in the text of a statement.
 //!
-//! Bounds: `Limits`. A list is as long as the result: write a `LIMIT`, or take a stream.
+//! Bounds: `Limits` holds the number of connections, the longest wait for one, and the
+//! longest statement; after these times the call fails. Unbounded: A list is as long as
+//! the result. Write a `LIMIT` into the query, or use a stream.
 //!
-//! Trap: `get_conn` waits forever if all connections are in use, or if the server does
-//! not answer. Put a timeout around it, and around all of your work.
+//! Trap: If you call mysql_async's `get_conn` without a timeout, it waits forever when
+//! all connections are in use or the server does not answer. Put a `timeout` around it,
+//! and around all of your work.
 //!
-//! Trap: A query that is dropped keeps running at the server. The pool closes its
-//! connection, but only the server's own limit, here `max_statement_time`, ends the
-//! query.
+//! Trap: If you drop a query, for example by a `timeout`, the pool closes its
+//! connection, but the server keeps running the query and stays busy. Only the server's
+//! own limit ends it: here `Limits` sets `max_statement_time`.
 //!
 //! See also: `connection_pool`, `sqlite_pool`, `sqlite_fetchall`.
 //!

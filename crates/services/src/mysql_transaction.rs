@@ -1,17 +1,22 @@
 //! Run a transaction on MySQL or MariaDB again after a deadlock or a lock timeout.
 //!
-//! If two transactions wait for each other, InnoDB ends one of them: error 1213,
-//! "Deadlock found". A wait for a row ends after `innodb_lock_wait_timeout`, 50 seconds
-//! by default: error 1205. In both cases roll back, and run all of it again, as one
-//! function. A dropped transaction is rolled back before its connection is used again.
+//! If two transactions wait for each other, the database ends one of them: error 1213,
+//! "Deadlock found". If a transaction waits for a locked row for longer than
+//! `innodb_lock_wait_timeout` (by default 50 seconds), its statement fails with error
+//! 1205. In both cases roll back and run the whole transaction again: so write it as
+//! one closure. A dropped transaction is rolled back before its connection is used
+//! again.
 //!
-//! Bounds: `attempts`. Unbounded: The time of each, unless the server has a limit.
+//! Bounds: After `attempts` runs, the last error is returned. Unbounded: The time of
+//! each run, unless the server has a limit.
 //!
-//! Trap: After error 1205, a lock timeout, only the statement is rolled back. The
-//! transaction is open, and `commit` stores its first half. Return the error.
+//! Trap: If you ignore error 1205 and call `commit`, the first half of your transaction
+//! is stored: after a lock timeout only the statement is rolled back, and the
+//! transaction stays open. Return the error.
 //!
-//! Trap: By default (REPEATABLE READ), each SELECT reads the state that the first SELECT
-//! saw. To change what was read, lock it: `SELECT .. FOR UPDATE`.
+//! Trap: If you read a value, compute, and write it, you may overwrite another
+//! program's change: by default (REPEATABLE READ), each SELECT shows the state of the
+//! first SELECT. To change what you have read, lock it with `SELECT .. FOR UPDATE`.
 //!
 //! See also: `mysql_pool`, `pg_transaction`, `retry`.
 //!

@@ -1,14 +1,16 @@
 //! NATS key-value store: settings that all processes see change, without a restart.
 //!
-//! A bucket keeps the latest value of each key. `follow` copies a key's value to a
-//! `watch` channel: a task reads the value without waiting, or waits for the next.
-//! `change` reads, computes and writes only if nobody else has written in between.
+//! A bucket of NATS keeps the latest value of each key. `follow` copies the value of a
+//! key to a `tokio::sync::watch` channel: a task reads the value there without waiting,
+//! or waits for the next one. `change` reads, computes and writes, but only if nobody
+//! else has written in between.
 //!
-//! Bounds: One value for each follower. A value has 64 KiB at most, with its headers, and
-//! a bucket 64 MiB.
+//! Bounds: Each follower keeps one value. A value has at most 64 KiB with its headers,
+//! and a bucket 64 MiB; above that, writing fails.
 //!
-//! Trap: If a watcher ends or fails, its loop ends, and the program continues with old
-//! settings. Watch again, as `follow` does: a new watcher first gets the current value.
+//! Trap: If you loop over async-nats's own watcher and it fails, your loop ends, and
+//! the program continues with old settings. Watch again, as `follow` does: a new
+//! watcher first gets the current value.
 //!
 //! Trap: If you read with `entry` and then `put`, you overwrite what another process
 //! wrote in between. `update` takes the revision that was read, and fails with "wrong

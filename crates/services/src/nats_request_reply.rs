@@ -1,15 +1,17 @@
 //! NATS request and reply: call a service by its subject, whichever machine it runs on.
 //!
-//! A caller publishes its request with an address for the reply. The instances of a
-//! service subscribe as one queue group, and the server gives each request to one of
-//! them. An instance that stops still answers what it has received.
+//! A subject is a name to which messages are sent. A caller sends its request to the
+//! subject of a service, with an address for the reply. The instances of a service
+//! subscribe as one queue group, and the server gives each request to one instance. An
+//! instance that stops still answers the requests that it has received.
 //!
-//! Bounds: `Limits`, and the server's `max_payload`, 1 MiB. The client's subscription
-//! capacity limits waiting requests. Further ones are dropped, and their callers time
-//! out.
+//! Bounds: `Limits` holds the running handlers and the times. A message has at most the
+//! server's `max_payload`, 1 MiB. Requests wait in the client's subscription, up to its
+//! capacity. Further requests are dropped, and their callers time out.
 //!
-//! Trap: The error "timed out" does not mean that nothing was done. The handler may still
-//! be working, or only its reply was lost. Make a request that you repeat idempotent.
+//! Trap: If a call fails with "timed out", its work may still have been done: the
+//! handler may be running, or only its reply was lost. If you repeat a request, make it
+//! idempotent.
 //!
 //! See also: `nats_work_queue`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -1,20 +1,27 @@
-//! NATS work queue: JetStream keeps each job until a worker acknowledges it.
+//! A work queue in NATS: jobs are stored, and run again until they are acknowledged.
 //!
-//! A stream stores the jobs. Each worker pulls a job when it is free. Without an
-//! acknowledgement within `ack_wait`, the server delivers the job again; a worker that
-//! needs longer asks for more time. `Message::ack` only sends; `double_ack` waits for the
-//! server's answer. So a job runs at least once. A power failure may lose jobs of the
-//! last two minutes: the server's sync interval.
+//! JetStream is the part of NATS that stores messages; a stream of it keeps the jobs.
+//! Each worker asks for a job when it is free. If the worker sends no acknowledgement
+//! within `ack_wait`, the server delivers the job again, so a job runs at least once. A
+//! worker that needs longer asks for more time, as `work` does here. async-nats's
+//! `Message::ack` only sends the acknowledgement; `double_ack` also waits for the
+//! server's answer.
 //!
-//! Bounds: `Settings`, and one job for each `work`. Jobs that failed too often go to a
+//! Every two minutes (its sync interval) the server makes sure that its data is on the
+//! disk. A power failure may lose later jobs.
+//!
+//! Bounds: `Settings` holds the number of jobs (then `add` fails), attempts and times.
+//! Each call of `work` runs one job at a time. Jobs that failed too often go to a
 //! second stream, which drops its oldest.
 //!
-//! Trap: `publish(..).await?` only sends. It returns a second future, and `Ok` from that
-//! future means that the job is stored.
+//! Trap: If you add a job by `publish(..).await?` alone, it may be lost without an
+//! error. The first await only sends. It returns a second future: await this one too,
+//! and its `Ok` means that the job is stored.
 //!
-//! Trap: After `max_deliver` attempts, JetStream keeps a job but never delivers it again.
-//! A poison job that kills its worker is lost silently. Here the worker counts the
-//! attempts.
+//! Trap: If a job kills its worker each time, it vanishes silently: after `max_deliver`
+//! attempts (a setting of JetStream), the server keeps the job but never delivers it
+//! again. Here the worker counts the attempts itself, and moves such a job to the
+//! second stream.
 //!
 //! See also: `job_queue`, `job_workers`, `nats_request_reply`.
 //!

@@ -1,16 +1,19 @@
 //! Stream many rows into and out of PostgreSQL with COPY, with few rows in memory.
 //!
-//! `COPY FROM STDIN` takes rows as fast as the server stores them, and the source of the
-//! rows waits. `COPY TO STDOUT` sends rows as fast as they are read. The binary format
-//! needs no escaping. In asyncpg it is `copy_records_to_table`.
+//! The SQL statement `COPY FROM STDIN` stores many rows in one statement. It takes rows
+//! as fast as the server stores them, and your stream of rows waits meanwhile.
+//! `COPY TO STDOUT` sends rows as fast as you read them. The binary format, used here,
+//! needs no escaping. asyncpg has `copy_records_to_table`.
 //!
-//! Bounds: A few buffers of rows each way. Unbounded: The time, and the size of a row.
+//! Bounds: A few buffers of rows are in memory. Unbounded: The time, and the size of a
+//! row.
 //!
-//! Trap: Only `finish` stores the rows. If one row is refused, or the future is dropped,
-//! none is stored. The server's error comes from `finish`, after all rows were sent.
+//! Trap: If you forget to call `finish`, no row is stored, and you see no error. If the
+//! server refuses one row, no row is stored either, and you hear of it only from
+//! `finish`, after you have sent all rows.
 //!
-//! Trap: If the reader stops early, the server still sends all further rows. The next
-//! statement on the connection waits for them. Ask for fewer rows with LIMIT.
+//! Trap: If you stop reading early, the server still sends all further rows, and the
+//! next statement on the connection waits for them. Ask for fewer rows with LIMIT.
 //!
 //! See also: `pg_pool`, `pg_transaction`, `channel_stream`.
 //!

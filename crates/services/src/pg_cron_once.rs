@@ -1,21 +1,25 @@
 //! Run a job on a schedule on several machines: one of them runs each tick.
 //!
-//! Every machine asks PostgreSQL for its turn. A tick is a row, and the machine that
-//! inserts the row runs the job. If that machine dies or fails, another machine runs the
-//! tick when the lease has expired. The clock of the database decides which tick it is,
-//! so the clocks of the machines do not matter. Only the newest tick runs, however late.
+//! Every machine asks PostgreSQL whether it is its turn. A tick (a time at which the
+//! job is due) is a row, and the machine that inserts the row runs the job. If that
+//! machine dies or fails, another machine runs the tick when the lease, the time for a
+//! run, has expired. The clock of the database decides, so the clocks of the machines
+//! do not matter. Only the newest tick runs, however late.
 //!
-//! Bounds: `max_attempts` for a tick. `lease` for an attempt, and for each answer.
-//! Unbounded: The table has a row per tick. Delete old ones.
+//! Bounds: After `max_attempts` attempts a tick is given up. An attempt, and a wait for
+//! an answer, takes at most `lease`. Unbounded: The table, which has a row per tick.
+//! Delete old rows.
 //!
-//! Trap: A lock that is held during the run does not prevent a second run. A machine
-//! whose clock is two seconds behind finds the lock free, and runs the same tick.
+//! Trap: If you only hold a lock during the run, a job may run twice: a machine whose
+//! clock is two seconds behind finds the lock free again, and runs the same tick. Store
+//! the tick, as here.
 //!
-//! Trap: A run that outlives its lease is started again on another machine. Only the
-//! newest attempt can `finish`; the older attempt gets "the lease was lost".
+//! Trap: If a run takes longer than its lease, another machine starts it again. Call
+//! `finish` in the transaction that writes the result: only the newest attempt can
+//! finish, and the older one gets the error "the lease was lost".
 //!
-//! In production: `croner` computes the ticks of cron patterns and of local time. It
-//! does not share them between machines.
+//! In production: The crate `croner` computes ticks from cron patterns and local time.
+//! It does not share them between machines.
 //!
 //! See also: `pg_leader`, `pg_job_queue`, `cron`, `scheduler`.
 //!

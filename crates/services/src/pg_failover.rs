@@ -1,24 +1,25 @@
 //! Find the primary PostgreSQL among several hosts, and survive a failover.
 //!
-//! One host accepts writes, and the others are standbys. When the primary dies, its open
-//! connections break, or they go silent. When it becomes a standby, it answers "cannot
-//! execute INSERT in a read-only transaction". In all three cases, `run` asks the hosts
-//! until one accepts writes, and then repeats the work there.
+//! One host, the primary, accepts writes, and the others are standbys. When the primary
+//! dies, its open connections break or go silent. When it becomes a standby, it answers
+//! "cannot execute INSERT in a read-only transaction". In all three cases, `run` asks
+//! the hosts until one of them accepts writes, and repeats your work there.
 //!
-//! Bounds: `answer` limits each connect, and each run of the work. After `failover`, an
-//! error is returned and not retried. Make `answer` short: each round of connects waits
-//! so long for a host that hangs.
+//! Bounds: The limit `answer` holds for each connect and for each run of the work.
+//! After the time `failover`, `run` returns the last error. Make `answer` short,
+//! because each round of connects waits that long for each host that hangs.
 //!
-//! Trap: In a URL with several hosts, `connect_timeout` limits only the connect of TCP. A
-//! host that hangs accepts the connection and sends nothing, and the hosts behind it are
-//! never tried.
+//! Trap: If you list several hosts in a URL and one of them hangs, the hosts behind it
+//! are never tried. A hanging host accepts the TCP connection and sends nothing, and
+//! `connect_timeout` limits only the TCP connect. Here `answer` limits the whole
+//! connect.
 //!
-//! Trap: A commit whose answer was lost may have been done, and `run` repeats the work.
-//! Make it idempotent. Without synchronous replication, a failover may also lose a commit
-//! that returned Ok.
+//! Trap: If the answer to a commit is lost, the commit may have been done, and `run`
+//! repeats your work: make it idempotent. Without synchronous replication, a failover
+//! may even lose a commit that returned Ok.
 //!
-//! In production: A pool keeps connections to the old primary. After such an error, drop
-//! all of them, for example with `Pool::retain` of `deadpool-postgres`.
+//! In production: A pool keeps connections to the old primary. After such an error,
+//! close all of them, for example with `Pool::retain` of `deadpool-postgres`.
 //!
 //! See also: `pg_pool`, `pg_transaction`, `pg_idempotency_key`.
 //!

@@ -1,18 +1,21 @@
 //! Handle an HTTP POST once, even if its client sends it twice: an idempotency key.
 //!
 //! The client makes a key for each order, and sends it with every retry. The server
-//! stores the key, the effect and the reply in one transaction. A repeat gets the stored
-//! reply. A repeat that comes during the first call waits until that call ends. If the
-//! first call fails, the key is free again.
+//! stores the key, the effect and the reply in one transaction. If the same key comes
+//! again, the server sends the stored reply. If it comes while the first request still
+//! runs, the second request waits. If the first request fails, the key is free again.
 //!
-//! Bounds: `limit` for the wait, and for a silent connection. Unbounded: The table.
-//! Delete keys that no client repeats, for example after a day.
+//! Bounds: A request that waits for longer than `limit` fails (409). The server also
+//! ends a connection that is silent for `limit` in the transaction. Unbounded: The
+//! table. Delete keys that no client repeats, for example after a day.
 //!
-//! Trap: A SELECT for the key, and then an INSERT, are two statements. Two requests at
-//! the same time both find nothing, and both take the money. Insert first.
+//! Trap: If you look for the key by SELECT and then INSERT, two requests at the same
+//! time both find nothing, and both take the customer's money. Insert first: the second
+//! INSERT waits for the first.
 //!
-//! Trap: An effect outside the database, such as a mail, is not rolled back. Write it
-//! as an event: `pg_outbox`.
+//! Trap: If your work sends a mail or calls another server, a rollback does not undo
+//! this, and a retry does it again. Store an event instead, and send the mail for the
+//! event: `pg_outbox`.
 //!
 //! See also: `pg_outbox`, `pg_transaction`, `pg_job_queue`.
 //!

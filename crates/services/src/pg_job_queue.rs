@@ -1,17 +1,22 @@
 //! Keep a job queue in PostgreSQL: workers of many machines claim jobs, and none is lost.
 //!
-//! A worker claims a job for a limited time, the lease. If the worker is killed, another
-//! worker claims the job afterwards. `SKIP LOCKED` skips the rows that other workers are
-//! claiming. Complete a job in the transaction that writes its result. Then the result is
-//! written exactly once.
+//! Each job is a row. A worker claims a job for a limited time, the lease. If the
+//! worker is killed, another worker claims the job when the lease has expired.
+//! `SKIP LOCKED` skips the rows that other workers are claiming at this moment.
+//! Complete a job in the transaction that writes its result: then the result is written
+//! exactly once.
 //!
-//! Bounds: One row per statement. Unbounded: The table. Delete finished jobs.
+//! Bounds: Each statement claims or changes one row. Unbounded: The table. Delete
+//! finished jobs.
 //!
-//! Trap: `UPDATE .. WHERE id IN (SELECT .. LIMIT 1 FOR UPDATE SKIP LOCKED)` may claim all
-//! jobs: the planner may run the subselect for each row. A WITH runs it once.
+//! Trap: If you claim by
+//! `UPDATE .. WHERE id IN (SELECT .. LIMIT 1 FOR UPDATE SKIP LOCKED)`, one worker may
+//! claim all jobs, because PostgreSQL may run the inner SELECT for each row. Put the
+//! SELECT into a WITH, which runs once.
 //!
-//! Trap: A slow worker may finish after another worker has claimed its job. So each claim
-//! is a numbered attempt. Only the latest may change the job ("the lease was lost").
+//! Trap: If a worker is slower than its lease, another worker claims the job too, and
+//! both could write a result. So each claim has an attempt number, and only the latest
+//! attempt may change the job. The slow worker gets the error "the lease was lost".
 //!
 //! See also: `job_queue`, `pg_outbox`, `pg_listen`, `pg_pool`.
 //!

@@ -1,18 +1,23 @@
 //! Elect a leader with an advisory lock: one of many programs works, the others wait.
 //!
-//! The lock belongs to a connection. If its program is killed, the server releases the
-//! lock, and another program leads. The leader queries the server now and then. If no
-//! answer comes, or the connection is lost, its work is dropped. A leader that hangs
-//! loses the lock after the lease, by `idle_session_timeout`.
+//! All programs ask PostgreSQL for one advisory lock (a lock that belongs to no row).
+//! The program that holds it is the leader. The lock belongs to the leader's
+//! connection: if the leader is killed, the server releases the lock, and another
+//! program leads. The leader queries the server now and then. If no answer comes, or
+//! the connection is lost, its work is dropped. A leader that hangs loses the lock
+//! after the lease, by the setting `idle_session_timeout`.
 //!
-//! Bounds: The lease limits each wait for an answer. Unbounded: The wait for the lock.
+//! Bounds: A wait for the server's answer ends after the lease at the latest.
+//! Unbounded: The wait for the lock.
 //!
-//! Trap: A leader that hung may write before it notices that another program leads. So
-//! each term has a number. `check` the number in the transaction that writes.
+//! Trap: If a leader hangs and wakes up, it may write before it notices that another
+//! program leads. So each leadership has a number, higher than all before. Call `check`
+//! with it in the transaction that writes: for an old leader it fails.
 //!
-//! Trap: The lock of a pooled connection is not released when the connection returns to
-//! the pool. If the same connection asks again, the server grants the lock again, and
-//! counts it. Use a separate connection.
+//! Trap: If you take the lock on a connection of a pool, it is not released when the
+//! connection returns to the pool. The next user of this connection gets the lock as
+//! well, as the server only counts. Then two parts of your program both believe that
+//! they lead. Use a separate connection.
 //!
 //! See also: `pg_cron_once` (a job that is due at a time), `lease`, `pg_transaction`.
 //!

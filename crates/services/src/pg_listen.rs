@@ -1,19 +1,20 @@
 //! Hear of changes with LISTEN and NOTIFY, even after the connection was lost.
 //!
-//! A `NOTIFY` reaches the listeners when its transaction is committed. PostgreSQL keeps
-//! nothing for a listener that is away. So `Resync` comes after each connect: read the
-//! table then, and after each notification. A receiver that is too slow gets one `Resync`
-//! in place of all notifications that did not fit.
+//! `NOTIFY` sends a text to all connections that have called `LISTEN`, when its
+//! transaction is committed. PostgreSQL keeps nothing for a listener that is away. So
+//! the receiver gets the event `Resync` after each connect: read the table then, and
+//! after each notification. A receiver that is too slow gets one `Resync` in place of
+//! all notifications that did not fit into its channel.
 //!
-//! Bounds: The channel's capacity, and `timeout` for each answer. Unbounded: Attempts to
-//! connect. A channel's name has at most 63 bytes, a notification's text 7,999.
+//! Bounds: The capacity of the receiver's channel (then notifications are dropped, and
+//! a `Resync` comes), and `timeout` for each answer. Unbounded: Attempts to connect. A
+//! notification channel's name has at most 63 bytes, its text 7,999.
 //!
-//! Trap: A listener only reads. If the server's machine vanishes, the listener waits
-//! forever, and no error comes. Ask the server for something now and then, with a
-//! timeout.
+//! Trap: If the server's machine vanishes, your listener waits forever without an
+//! error, because it only reads. Send a query now and then, with a timeout, as here.
 //!
-//! Trap: PostgreSQL sends equal notifications of one transaction only once. Do not count
-//! them.
+//! Trap: If you count notifications, you may count too few: PostgreSQL sends equal
+//! notifications of one transaction only once. Read the table instead.
 //!
 //! See also: `pg_job_queue`, `pg_pool`.
 //!

@@ -1,19 +1,25 @@
-//! Migrate the schema when a program starts, while older processes keep working.
+//! Change the database schema at program start, while older processes keep working.
 //!
-//! Each migration runs once, in a transaction that also stores its number. Processes that
-//! start at the same time take turns. If a migration cannot lock its table soon, it gives
-//! up, lets the waiting queries pass, and retries. Alembic has no such retry.
+//! A migration is SQL that changes the schema. Each migration runs once, in a
+//! transaction that also stores its number. If several processes start at the same
+//! time, they take turns. A migration has to lock its table. If it does not get the
+//! lock within `lock_timeout`, it gives up, so that waiting queries can pass, and
+//! retries after a pause. Alembic has no such retry.
 //!
-//! Bounds: `attempts`, each of `lock_timeout` and `pause`. Unbounded: The time of a
-//! migration that has its locks.
+//! Bounds: A migration that gets no lock fails after `attempts` attempts; each takes
+//! `lock_timeout` and a `pause`. Unbounded: The time of a migration that has its locks.
 //!
-//! Trap: An `ALTER TABLE` waits for the longest transaction that uses the table. Every
-//! later query waits behind it. Set a `lock_timeout`, and retry.
+//! Trap: If you run `ALTER TABLE` while a long transaction uses the table, your service
+//! stands still: the `ALTER TABLE` waits for that transaction, and every later query on
+//! the table waits behind the `ALTER TABLE`. Set a `lock_timeout` and retry, as here.
 //!
-//! Trap: The old release runs for minutes with the new schema. First add what the new
-//! release needs. In a later release, drop what only the old release used.
+//! Trap: If you drop or rename a column in the release that no longer needs it, the old
+//! release fails, because during a deployment it runs with the new schema for minutes.
+//! First add what the new release needs. Drop what only the old release used in the
+//! next release.
 //!
-//! In production: `refinery` reads migrations from files. Set `lock_timeout` there, too.
+//! In production: The crate `refinery` reads migrations from files. Set `lock_timeout`
+//! there, too.
 //!
 //! See also: `pg_transaction`, `pg_job_queue`, `retry`.
 //!

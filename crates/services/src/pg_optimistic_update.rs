@@ -1,17 +1,20 @@
 //! Change a row that others change at the same time: a version column, or `FOR UPDATE`.
 //!
-//! A user edits a document for minutes, and a transaction must not stay open for so long.
-//! So the row has a version. `save` changes the row only if it still has the version that
-//! was loaded. Where a program computes the new value, `change` loads and saves again. If
-//! many callers change the same row, lock it: `change_locked`.
+//! A user edits a document for minutes, and a transaction must not stay open that long.
+//! So each row has a version. `save` changes the row only if it still has the version
+//! that the user loaded. Where a program computes the new value, `change` loads,
+//! computes and saves, and does all again after a conflict. If many callers change the
+//! same row, lock it: `change_locked`.
 //!
-//! Bounds: `attempts`. Waiters for a row lock wait until the server's `lock_timeout`.
+//! Bounds: `change` fails after `attempts` conflicts. A caller that waits for a locked
+//! row fails after the server's `lock_timeout`.
 //!
-//! Trap: Load, compute and UPDATE lose an update without an error, even in a READ
-//! COMMITTED transaction. Compare the version, lock the row, or use SERIALIZABLE.
+//! Trap: If you load a value, compute, and write it back by UPDATE, you may overwrite
+//! the change of another program, without an error, even in a transaction (READ
+//! COMMITTED, the default). Compare the version, lock the row, or use SERIALIZABLE.
 //!
-//! Trap: Two transactions that lock two rows in different orders deadlock. Lock rows in
-//! the order of their ids.
+//! Trap: If two transactions lock the same two rows in different orders, they deadlock,
+//! and PostgreSQL ends one of them. Lock rows in the order of their ids.
 //!
 //! See also: `pg_transaction`, `lost_update`, `nats_key_value`.
 //!

@@ -1,17 +1,21 @@
-//! Publish events with an outbox in PostgreSQL: none is lost, and each has one effect.
+//! Change data and publish an event about it: none is lost, and each has one effect.
 //!
-//! One transaction stores a change and its event. A relay publishes the event, then
-//! deletes it. If the relay is killed in between, the event is published again. The
-//! consumer stores the event's id in the transaction of its effect, and ignores repeats.
+//! If you commit and then publish, a crash in between loses the event. So one
+//! transaction stores the change and, in a table (the outbox), its event. A relay, a
+//! separate loop, publishes the event and then deletes it. If the relay is killed in
+//! between, the event is published again. So a consumer stores the event's id in the
+//! transaction of its effect, and ignores repeats.
 //!
-//! Bounds: `batch`, and three times `limit` for a call of `publish_batch`. Unbounded: The
-//! tables. Delete old `handled_events`.
+//! Bounds: A call of `publish_batch` publishes at most `batch` events and takes at most
+//! three times `limit`. Unbounded: The tables. Delete old rows of `handled_events`.
 //!
-//! Trap: Ids are not in the order of commits. A relay that asks for `id > last` loses an
-//! event that is committed late. Delete published events instead.
+//! Trap: If your relay remembers the last id and asks for `id > last`, it loses events:
+//! a transaction that took a lower id may commit later. Delete published events
+//! instead.
 //!
-//! Trap: With `FOR UPDATE SKIP LOCKED`, a second relay publishes event 2 before event 1.
-//! An advisory lock lets one relay publish at a time, and the order is kept.
+//! Trap: If two relays read events with `FOR UPDATE SKIP LOCKED`, the second one
+//! publishes event 2 before event 1. Here an advisory lock (a lock of PostgreSQL that
+//! belongs to no row) lets one relay publish at a time, so the order is kept.
 //!
 //! See also: `pg_job_queue`, `pg_listen`, `pg_transaction`.
 //!

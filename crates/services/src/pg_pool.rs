@@ -1,21 +1,27 @@
-//! Pool PostgreSQL connections, with a limit for each wait and no statement left running.
+//! Share PostgreSQL connections in a pool: a limit for each wait, clean connections.
 //!
-//! Each call runs its work on one connection. If the work takes too long, panics or is
-//! dropped, the server is asked to cancel its statement, and the connection is closed.
-//! `asyncpg.create_pool` also resets a connection that comes back. `deadpool-postgres`
-//! does not, so here an SQL statement does: no call finds the settings or locks of an
-//! earlier call. `prepare_cached` keeps each statement as long as its connection: pass
-//! values as parameters. Behind PgBouncer, `prepare_cached` may fail.
+//! You pass a closure, and `PgPool::run` runs it on one connection, where Python has
+//! `async with pool.acquire()`. If the closure takes too long, panics or is dropped,
+//! the server is asked to cancel its statement, and the connection is closed.
 //!
-//! Bounds: `Limits`: a call takes at most `acquire`, `connect` and `work` together.
-//! Unbounded: The calls that wait for a connection.
+//! `asyncpg.create_pool` also resets a connection that comes back; the crate
+//! `deadpool-postgres` does not. So this pool runs its own SQL, the constant `RESET`,
+//! before the next call: no call finds the settings or locks of an earlier one.
+//! `prepare_cached` keeps a prepared statement as long as its connection: pass values
+//! as parameters, or you get a statement for each value. Behind PgBouncer,
+//! `prepare_cached` may fail.
 //!
-//! Trap: With `RecyclingMethod::Verified`, a call may run in a transaction that an
-//! earlier call left open. Its insert succeeds, and is lost. `RESET` finds that
-//! transaction.
+//! Bounds: `Limits` holds the number of connections and the times. A call fails after
+//! at most `acquire`, `connect` and `work` together. Unbounded: The calls that wait for
+//! a connection.
 //!
-//! Trap: `{}` of a `tokio_postgres::Error` prints only "db error". `as_db_error` has the
-//! server's message.
+//! Trap: If one call forgets to commit and you use deadpool's
+//! `RecyclingMethod::Verified`, the next call runs inside that open transaction. Its
+//! insert succeeds, and is lost when the connection closes. `RESET` below fails inside
+//! an open transaction, and the pool then closes the connection.
+//!
+//! Trap: If you print a `tokio_postgres::Error` with `{}`, you see only "db error". The
+//! method `as_db_error` has the server's message.
 //!
 //! See also: `pg_tls`, `sqlite_pool`, `connection_pool`.
 //!

@@ -1,19 +1,21 @@
 //! Connect to PostgreSQL over TLS, check who answers, and never fall back to plain text.
 //!
-//! rustls always checks the certificate and its host, as libpq does with
-//! `sslmode=verify-full` and asyncpg with a context in `ssl=`. tokio-postgres refuses
-//! `verify-full` and `sslrootcert` in a URL. The host must be a subjectAltName of the
-//! certificate.
+//! The crate rustls always checks the server's certificate and the host name in it.
+//! libpq does so with `sslmode=verify-full`, and asyncpg with a context in `ssl=`.
+//! tokio-postgres refuses `verify-full` and `sslrootcert` in a URL. The host must be a
+//! subjectAltName of the certificate.
 //!
-//! Bounds: `limit` for each connect. `connect_timeout` does not limit the handshake.
+//! Bounds: Each connect, with its TLS handshake, fails after `limit`.
+//! (`connect_timeout` of tokio-postgres does not limit the handshake.)
 //!
-//! Trap: The default is `sslmode=prefer`. With `NoTls`, or if a server reports that it
-//! has no TLS, the password and all data are sent in plain text. Set
-//! `SslMode::Require`.
+//! Trap: If you leave `sslmode` at its default, `prefer`, your password and data may
+//! travel in plain text: with `NoTls` always, otherwise if a server (or an attacker)
+//! reports that it has no TLS. Set `SslMode::Require`.
 //!
-//! Trap: To cancel a query, the client opens a second connection, which needs TLS as
-//! well. `cancel_query(NoTls)` fails with "no TLS implementation configured". If TLS is
-//! only preferred, this call sends the key for the cancellation in plain text.
+//! Trap: If you cancel a query by `cancel_query(NoTls)`, it fails with "no TLS
+//! implementation configured", because the client opens a second connection for it.
+//! With `prefer` it even sends the key for the cancellation in plain text. Pass the TLS
+//! connector.
 //!
 //! See also: `tls`, `pg_pool`.
 //!

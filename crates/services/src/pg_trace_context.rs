@@ -1,19 +1,22 @@
 //! Follow one request through a job queue: its trace id travels with the job.
 //!
-//! A trace id is a task-local, as a `ContextVar` in asyncio. `add` stores the id with the
-//! job, in a column, in the form of the W3C's header `traceparent`. The worker handles
-//! the job in a span of the same trace: all log lines of a request have one id, on every
-//! machine. Each attempt is a separate span. On NATS, send this header with the message.
+//! A trace id is a number that all log lines of a request share. It is a task-local,
+//! which is a `ContextVar` in asyncio. `add` stores the id with the job, in a column,
+//! in the form of the W3C's header `traceparent`. The worker handles the job in a span
+//! (a part of a trace, with a begin and an end) of the same trace. So all log lines of
+//! a request have one id, on every machine. Each attempt is a separate span. On NATS,
+//! send this header with the message.
 //!
-//! Bounds: One job for a call of `work`. Unbounded: The table, and the time of a handler.
+//! Bounds: A call of `work` handles one job. Unbounded: The table, and the time of a
+//! handler.
 //!
-//! Trap: A spawned task does not inherit the task-local; asyncio's `create_task` copies
-//! the context. The next `add` in the task begins a new trace. Call `scope` in the task
-//! again.
+//! Trap: If you spawn a task and call `add` in it, the job begins a new trace, and you
+//! cannot find it by the request's id. A spawned task does not inherit a task-local;
+//! asyncio's `create_task` copies the context. Call `scope` in the task again.
 //!
-//! In production: `tracing-opentelemetry` hands the spans to OpenTelemetry. Its
-//! `TraceContextPropagator` fills a map of headers. The table of `pg_worker` needs a
-//! column for this map.
+//! In production: The crate `tracing-opentelemetry` passes the spans to OpenTelemetry.
+//! Its `TraceContextPropagator` fills a map of headers. Add a column for this map to
+//! the table of `pg_worker`.
 //!
 //! See also: `pg_worker`, `task_locals`, `opentelemetry_trace`.
 //!

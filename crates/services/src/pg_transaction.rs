@@ -1,19 +1,25 @@
 //! Run a serializable transaction, and run it again after a conflict.
 //!
-//! `SERIALIZABLE` lets transactions run concurrently. If two conflict, one fails. The
-//! reads of the failed transaction are out of date as well, so all of it is run again, as
-//! one function. A dropped transaction is rolled back, as by `async with`. A nested
-//! transaction is a savepoint: after its rollback, the outer transaction continues. Pass
-//! a `&Transaction` to other functions. If the type of the parameter is generic, pass
-//! `&mut *transaction`: a plain `transaction` would be moved ("use of moved value").
+//! With the isolation level `SERIALIZABLE`, transactions run concurrently as if they
+//! ran alone, and if two conflict, one of them fails. What the failed one has read is
+//! out of date, so write the whole transaction as one closure, which is run again. A
+//! dropped transaction is rolled back, as `async with` does. A nested transaction is a
+//! savepoint: after its rollback, the outer transaction continues.
 //!
-//! Bounds: `attempts`. Unbounded: The time of each, unless the server has a limit.
+//! Pass a `&Transaction` to other functions. If a function's parameter has a generic
+//! type, pass `&mut *transaction`: a plain `transaction` would be moved ("use of moved
+//! value").
 //!
-//! Trap: After an error all further statements fail, but `commit` succeeds and stores
-//! nothing. Return the error, or try what may fail in a savepoint.
+//! Bounds: After `attempts` runs, the last error is returned. Unbounded: The time of
+//! each run, unless the server has a limit.
 //!
-//! Trap: If the connection breaks during `commit`, the transaction may be stored or not.
-//! Insert a unique key in the transaction. Then a second run cannot store it again.
+//! Trap: If you ignore an error of a statement and call `commit`, `commit` succeeds but
+//! stores nothing: after an error PostgreSQL refuses all further statements. Return the
+//! error, or put a statement that may fail into a savepoint.
+//!
+//! Trap: If the connection breaks during `commit`, you cannot know whether the
+//! transaction was stored, and a second run may store it twice. Insert a unique key in
+//! the transaction: then the second run fails instead.
 //!
 //! See also: `pg_pool`, `transaction`, `retry`.
 //!

@@ -1,19 +1,21 @@
 //! Run workers over a job queue in PostgreSQL: N at the same time, and a graceful stop.
 //!
-//! A worker extends its lease while it works, and completes the job in the transaction
-//! that writes the result. LISTEN wakes an idle worker. If a notification is lost, `poll`
-//! finds the job. After `stop`, running jobs are finished. Celery and arq do this in a
-//! separate program; here it is part of yours. The table is that of `pg_job_queue`.
+//! A worker claims a job for a limited time, its lease, and extends the lease while it
+//! works. It completes the job in the transaction that writes the result. An idle
+//! worker is woken by LISTEN; if a notification is lost, it looks for jobs every `poll`
+//! anyway. After `stop`, running jobs are finished. Celery and arq are separate
+//! programs for this; here it is part of yours. The table is that of `pg_job_queue`.
 //!
-//! Bounds: `concurrency` jobs, and `max_runtime` for each. A connection for each of these
-//! jobs, one more to extend leases, and one to listen.
+//! Bounds: At most `concurrency` jobs run, each for `max_runtime`; then its attempt
+//! fails. A process takes one connection for each of these jobs, one to extend leases,
+//! and one to listen.
 //!
-//! Trap: A job that is claimed in a transaction stays locked while it runs. If the
-//! worker's connection goes silent, nobody gets the job. Claim the job in its own
-//! statement.
+//! Trap: If you claim a job and work on it in one transaction, its row stays locked.
+//! When the worker's connection goes silent, nobody else gets the job until the server
+//! notices. Claim the job in its own statement, with a lease.
 //!
-//! In production: `apalis` with `apalis-postgres` has such workers. The job of a killed
-//! worker waits five minutes, unless you set `heartbeat_interval`.
+//! In production: The crates `apalis` and `apalis-postgres` have such workers. There
+//! the job of a killed worker waits five minutes, unless you set `heartbeat_interval`.
 //!
 //! See also: `pg_job_queue`, `pg_listen`, `pg_pool`, `job_workers`.
 //!

@@ -1,20 +1,23 @@
-//! Cache in Redis: one load per key for all processes together, and a TTL with jitter.
+//! A cache in Redis: one load of a key for all processes together, TTL with jitter.
 //!
-//! The caller that misses puts a mark into the key and loads; the others poll until the
-//! value is there. A load runs in a task, so it survives its caller. If Redis fails, each
-//! caller loads by itself: limit those loads with a `Semaphore`.
+//! The first caller that misses a key writes a mark there and loads the value. Other
+//! callers, also in other processes, ask again and again until the value is there. A
+//! load runs in a task, so it survives its caller. If Redis fails, each caller loads by
+//! itself: limit those loads with a `Semaphore`.
 //!
-//! Bounds: `load_limit` for a load, and for the wait for another caller's load. `limit`
-//! for a call.
+//! Bounds: A load, and the wait for another caller's load, fail after `load_limit`. A
+//! call of Redis fails after `limit`.
 //!
-//! Trap: A load that began before a change would store the old value. `remove` also
-//! removes the mark, and without its mark a load stores nothing.
+//! Trap: If the data changes while it is being loaded, the load would store the old
+//! value afterwards. Call `remove` after each change: it also removes the mark, and a
+//! load without its mark stores nothing.
 //!
-//! Trap: Values that were cached together expire together, and all are loaded at the
-//! same moment. Jitter spreads them.
+//! Trap: If many values are cached at the same moment, they also expire at the same
+//! moment, and all are loaded together. Here a random time, the jitter, is added to
+//! each TTL.
 //!
-//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
-//! a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The crate's
+//! own `ConnectionManager` keeps a silent connection, and each call times out.
 //!
 //! See also: `ttl_cache`, `single_flight`, `redis_reconnect`.
 //!

@@ -1,22 +1,28 @@
-//! Job queue on a sorted set of Redis, as in arq: delays, unique ids, results, and abort.
+//! A job queue in Redis, as in arq: delayed jobs, unique ids, results, and abort.
 //!
-//! The score of a job is the moment when it is due. A claim sets the score to the end of
-//! the lease, so the job of a killed worker is due again. Each change is one script, with
-//! the clock of the server. A job runs at least once, and has one outcome: that of its
-//! last attempt. `abort` writes the outcome itself. The worker learns of the abort at its
-//! next `extend`, and drops the handler.
+//! The queue is a sorted set, in which each job has a number, the score: the time at
+//! which the job is due. A worker claims a job by setting the score to the end of its
+//! lease. So if the worker is killed, the job is due again. Each change is one script,
+//! which uses the server's clock.
 //!
-//! Bounds: `max_jobs`, and `keep_result` for outcomes. A call takes at most `CALL`.
+//! A job runs at least once, and has one outcome, that of its last attempt. `abort`
+//! writes the outcome itself. The worker learns of this at its next `extend`, and drops
+//! the handler.
 //!
-//! Trap: `WATCH` belongs to a connection, and clones of a `ConnectionManager` share one.
-//! The `EXEC` of another task ends the watch, and then the transactions of two callers
-//! both succeed. Use a script.
+//! Bounds: At most `max_jobs` jobs wait or run; then adding one fails. Outcomes are
+//! kept for `keep_result`. A call of Redis fails after `CALL`.
 //!
-//! Trap: An id is free again when its outcome has expired. If a caller may repeat a job
-//! later than `keep_result`, make its effect idempotent.
+//! Trap: If you use `WATCH`, `MULTI` and `EXEC` on a shared connection, the
+//! transactions of two callers may both succeed, and both claim one job. `WATCH`
+//! belongs to the connection, and clones of a `ConnectionManager` share one, so the
+//! `EXEC` of another task ends your watch. Use a script.
 //!
-//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
-//! a silent connection, and each call times out.
+//! Trap: If a caller adds a job again after `keep_result`, the job runs a second time,
+//! because its id is free again when its outcome has expired. Make its effect
+//! idempotent.
+//!
+//! In production: Take the connection from the example `redis_reconnect`. The crate's
+//! own `ConnectionManager` keeps a silent connection, and each call times out.
 //!
 //! See also: `redis_streams`, `job_workers`, `dispatch_by_name`, `redis_reconnect`.
 //!

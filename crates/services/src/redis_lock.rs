@@ -1,18 +1,24 @@
-//! Lock across machines in Redis: a lease that is renewed, with a fencing token.
+//! A lock across machines in Redis: it expires if its holder dies, and is renewed.
 //!
-//! The lease expires if its holder is killed. `Lease::hold` renews it, and drops the work
-//! if the lease is lost. redis-py's `Lock` has an expiry too, but no fencing token.
+//! A holder has the lock for a limited time, its lease. If the holder is killed, the
+//! lease expires. `Lease::hold` renews the lease while your work runs, and drops the
+//! work if the lease is lost. Each lease has a number, the fencing token, which is
+//! higher than all before. redis-py's `Lock` expires too, but has no fencing token.
 //!
-//! Bounds: A call takes at most a third of the `ttl`. Waiters poll, and have no order.
+//! Bounds: A call of Redis fails after a third of the `ttl`, the length of a lease.
+//! Waiters ask again and again, and are not served in order.
 //!
-//! Trap: The lock alone does not keep two holders apart. A process that is paused writes
-//! after its lease has expired. The store must reject a token lower than one it has seen.
+//! Trap: If a process is paused (by the system or a debugger) for longer than its
+//! lease, it continues and writes although another holder works. The lock cannot
+//! prevent this. Send the fencing token with each write, and let the store reject a
+//! token lower than one that it has seen.
 //!
-//! Trap: After a crash, a failover or an eviction, Redis may grant a lease twice. Use
-//! this lock to save work. For an effect that must never happen twice, use a transaction.
+//! Trap: If you protect money with this lock, it may be paid twice: after a crash, a
+//! failover or an eviction, Redis may grant a lease twice. Use this lock to save work.
+//! For an effect that must never happen twice, use a transaction.
 //!
-//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
-//! a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The crate's
+//! own `ConnectionManager` keeps a silent connection, and each call times out.
 //!
 //! See also: `lease`, `lock_per_key`, `redis_reconnect`.
 //!

@@ -1,16 +1,22 @@
-//! Pub/sub over Redis: subscribe again after an outage, and report the gap.
+//! Receive messages by Redis pub/sub: subscribe again after an outage, report gaps.
 //!
-//! A message goes to the subscribers that are connected at that moment. Redis keeps none.
-//! After `Event::Gap`, read the data again, as messages may be missing. redis-py's
-//! `listen` connects again by itself, and reports nothing but a message `subscribe`.
+//! Redis sends a message to the subscribers that are connected at that moment, and
+//! keeps nothing. So messages are missing after an outage. Here the function subscribes
+//! again, and you receive an `Event::Gap`, a value of this file's enum: read your data
+//! again then. redis-py's `listen` connects again by itself too, but you only get one
+//! more message of the type `subscribe`.
 //!
-//! Bounds: `capacity` events wait for a slow reader. Then messages are dropped.
+//! Bounds: At most `capacity` events wait for your code. If you read too slowly,
+//! further messages are dropped, and an `Event::Gap` tells you.
 //!
-//! Trap: The stream of a `PubSub` ends with its connection, without an error. If the
-//! server's machine vanishes, the stream neither ends nor yields messages: send a ping.
+//! Trap: If you loop over the message stream of a `redis::aio::PubSub`, the loop ends
+//! without an error when the connection is lost. If the server's machine vanishes, the
+//! loop waits forever and gets no error at all. Send a ping now and then, and connect
+//! again if no answer comes, as here.
 //!
-//! Trap: A `PubSub` keeps unread messages without a limit. Read each immediately, and
-//! let the slow part of the program wait behind a bounded channel.
+//! Trap: If you do slow work between two messages, your memory fills up, because a
+//! `PubSub` keeps unread messages without a limit. Read each message immediately, and
+//! put it into a bounded channel for the slow part.
 //!
 //! See also: `redis_streams`, `broadcast`.
 //!

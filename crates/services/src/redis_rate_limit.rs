@@ -1,19 +1,22 @@
-//! Rate limit for all processes together, by a script in Redis: 429 and `Retry-After`.
+//! One rate limit for all processes together, by a script in Redis: 429, `Retry-After`.
 //!
-//! A Lua script reads a key and changes it. Redis runs no other command during the
-//! script, and the script uses the server's clock. Each key is a bucket like that of
-//! `token_bucket`. redis-py has the same call: `register_script`.
+//! The limiter sends a Lua script to Redis, which reads a key and changes it. Redis
+//! runs no other command during the script, so no two processes take the same token.
+//! The script uses the clock of the server. Each key is a bucket, as in `token_bucket`.
+//! redis-py calls this `register_script`.
 //!
-//! Bounds: A call takes at most `limit`. A key expires when its bucket is full.
+//! Bounds: A call fails after `limit`. A key expires when its bucket is full.
 //!
-//! Trap: `INCR` and then `EXPIRE` are two commands. A process that is killed between them
-//! leaves a counter without an expiry, and its user is refused forever.
+//! Trap: If you use the commands `INCR` and then `EXPIRE`, a process that is killed
+//! between them leaves a counter that never expires, and its user is refused forever.
+//! Do both in one script.
 //!
-//! Trap: redis-py repeats a command after a lost reply, so one call takes two tokens.
-//! Turn this off with `Retry(NoBackoff(), 0)`. The crate redis repeats no command.
+//! Trap: If you use redis-py, a call may take two tokens, because redis-py repeats a
+//! command whose reply was lost. Turn this off with `Retry(NoBackoff(), 0)`. The crate
+//! redis repeats no command.
 //!
-//! In production: Take the connection from `redis_reconnect`. A `ConnectionManager` keeps
-//! a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The crate's
+//! own `ConnectionManager` keeps a silent connection, and each call times out.
 //!
 //! See also: `token_bucket`, `redis_lock`, `redis_reconnect`.
 //!

@@ -1,19 +1,21 @@
 //! Connect to Redis, and replace a connection that is closed or silent.
 //!
-//! One connection serves all tasks: give each a clone of `Redis`. A `ConnectionManager`
-//! connects again after its connection was closed. But it keeps a connection that is open
-//! and silent, as after a failover: each call times out until TCP gives up, after many
-//! minutes. So a task sends pings, and replaces a connection that does not answer.
-//! redis-py closes a connection after a timeout, instead.
+//! One connection serves all tasks: give each task a clone of `Redis`, the struct of
+//! this file. The crate redis has a `ConnectionManager`, which connects again when its
+//! connection is closed. But it keeps a connection that is open and silent, as after a
+//! failover: each call times out until TCP gives up, after many minutes. So a task here
+//! sends pings, and replaces a connection that does not answer. redis-py closes a
+//! connection after a timeout instead.
 //!
-//! Bounds: `limit` for a call, with the wait for a new connection. After a silence, new
-//! calls work within about two limits.
+//! Bounds: A call fails after `limit`, which includes the wait for a new connection.
+//! After the server was silent, new calls work within about twice `limit`.
 //!
-//! Trap: The server may have executed a call that fails here, and nothing repeats the
-//! call. Repeat only idempotent calls.
+//! Trap: If a call fails here, the server may have executed it, and nothing repeats the
+//! call for you. Repeat only what is idempotent.
 //!
-//! Trap: A blocking command such as `BLPOP` blocks all calls of its connection, and its
-//! pings. Give it a connection whose `limit` is longer than the command blocks.
+//! Trap: If you send a blocking command such as `BLPOP`, all other calls of this
+//! connection wait behind it, and so do its pings. Give it a separate connection whose
+//! `limit` is longer than the command blocks.
 //!
 //! See also: `reconnecting_client`, `redis_pub_sub`, `redis_lock`, `redis_cache`.
 //!

@@ -1,22 +1,29 @@
-//! Job queue on a Redis stream: a consumer group, whose workers take over from dead ones.
+//! A job queue on a Redis stream: workers take over the jobs of dead workers.
 //!
-//! A job that a worker gets is pending until it is acknowledged. After `min_idle`,
-//! `XAUTOCLAIM` gives it to another worker. So each job runs at least once: make its
-//! effect idempotent, for example by the job's id. The server needs `appendonly yes` and
-//! `maxmemory-policy noeviction`, or a crash or an eviction loses jobs. `risks` returns
-//! which of the two is missing.
+//! A stream is a list that Redis keeps, and a consumer group gives each entry (a job)
+//! to one of its workers. The job is pending until the worker acknowledges it. If a
+//! worker dies, another worker takes its pending job after `min_idle`, by the command
+//! `XAUTOCLAIM`. So each job runs at least once: make its effect idempotent, for
+//! example by the job's id.
 //!
-//! Bounds: `max_jobs`. A call takes at most `CALL`, in addition to `block`.
+//! The server needs the settings `appendonly yes` and `maxmemory-policy noeviction`:
+//! otherwise a crash or a full memory loses jobs. The function `risks` returns which of
+//! them is missing.
 //!
-//! Trap: A blocking read blocks all calls that share its connection. A response timeout
-//! shorter than `BLOCK` ends the read. Here each worker has its own connection.
+//! Bounds: At most `max_jobs` jobs are in the queue; then adding one fails. A call of
+//! Redis fails after `CALL`; a call that waits for a job, after `block` in addition.
 //!
-//! Trap: With `COUNT 1`, `XAUTOCLAIM` looks at ten entries. If it starts at `0` each
-//! time, the jobs of ten busy workers hide the job of a dead worker. Continue at the
-//! returned cursor.
+//! Trap: If workers share a connection, one worker that waits for a job (with `BLOCK`)
+//! blocks the calls of all others. And if the connection's response timeout is shorter
+//! than `BLOCK`, the wait ends with an error. Here each worker has its own connection.
 //!
-//! In production: Take connections from `redis_reconnect`, with a limit longer than the
-//! block. A `ConnectionManager` keeps a silent connection.
+//! Trap: If you call `XAUTOCLAIM` with `COUNT 1` and always start at `0`, it looks at
+//! the first ten entries only. The jobs of ten busy workers then hide the job of a dead
+//! worker, which is never run. Continue at the cursor that the command returns.
+//!
+//! In production: Take connections from the example `redis_reconnect`, with a limit
+//! longer than the block. The crate's own `ConnectionManager` keeps a silent
+//! connection.
 //!
 //! See also: `job_workers`, `redis_job_queue`, `redis_reconnect`.
 //!
