@@ -114,7 +114,7 @@ impl Jobs {
             work: Box::new(work),
             kept,
             table: Mutex::default(),
-            permits: Arc::new(Semaphore::new(running)),
+            permits: Arc::new(Semaphore::new(running.min(Semaphore::MAX_PERMITS))),
             tasks: TaskTracker::new(),
             abort: CancellationToken::new(),
         })

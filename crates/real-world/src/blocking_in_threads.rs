@@ -40,7 +40,7 @@ impl BlockingPool {
     /// If `limit` is 0.
     pub fn new(limit: usize) -> Self {
         assert!(limit > 0, "a pool without threads would never run a call");
-        let permits = Arc::new(Semaphore::new(limit));
+        let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
         Self { permits }
     }
 

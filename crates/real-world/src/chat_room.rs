@@ -25,7 +25,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -105,7 +105,7 @@ impl<T: Clone + From<String>> Room<T> {
         if !(1..=20).contains(&length) || !name.chars().all(char::is_alphanumeric) {
             return Err(Refused::NoName);
         }
-        let (queue, messages) = mpsc::channel(self.queue);
+        let (queue, messages) = mpsc::channel(self.queue.min(Semaphore::MAX_PERMITS));
         let too_slow = CancellationToken::new();
         let mut members = self.members();
         let members = members.as_mut().ok_or(Refused::Closed)?;

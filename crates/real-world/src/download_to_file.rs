@@ -44,7 +44,7 @@ pub struct Limits {
     pub max_bytes: u64,
     /// The longest wait for the response, and for each piece of its body.
     pub stall: Duration,
-    /// The longest time for the whole download.
+    /// The longest time for the whole download, until it is renamed.
     pub max_time: Duration,
 }
 
@@ -77,15 +77,27 @@ pub async fn download(
     limits: &Limits,
     progress: impl FnMut(u64, Option<u64>),
 ) -> Result<u64, DownloadError> {
-    timeout(limits.max_time, receive(request, target, limits, progress)).await?
+    let receiving = receive(request, target, limits, progress);
+    let (bytes, part) = timeout(limits.max_time, receiving).await??;
+    let target = target.to_owned();
+    // Beyond the limit of time, or it could replace the old file after that error.
+    let renamed = spawn_blocking(move || {
+        rename_over(&part, &target)?;
+        // The name is no longer there, so nothing is to be removed.
+        let _ = part.keep();
+        Ok::<_, io::Error>(())
+    });
+    renamed.await.map_err(io::Error::from)??;
+    Ok(bytes)
 }
 
+/// Returns the number of bytes, and the path of the file, which is whole and on the disk.
 async fn receive(
     request: RequestBuilder,
     target: &Path,
     limits: &Limits,
     mut progress: impl FnMut(u64, Option<u64>),
-) -> Result<u64, DownloadError> {
+) -> Result<(u64, TempPath), DownloadError> {
     // Otherwise a server may send other bytes than those of the file.
     let request = request.header(ACCEPT_ENCODING, "identity");
     let response = timeout(limits.stall, request.send()).await??;
@@ -101,7 +113,6 @@ async fn receive(
     if total.is_some_and(|total| total > limits.max_bytes) {
         return Err(DownloadError::TooLarge(limits.max_bytes));
     }
-    let target = target.to_owned();
     let folder = target.parent().unwrap_or(Path::new("")).to_owned();
     let created = spawn_blocking(move || new_part(&folder)).await;
     let (file, part) = created.map_err(io::Error::from)??;
@@ -120,14 +131,7 @@ async fn receive(
     file.flush().await?;
     // Without this, a power cut may leave the name without the bytes.
     file.get_ref().sync_all().await?;
-    let renamed = spawn_blocking(move || {
-        rename_over(&part, &target)?;
-        // The name is no longer there, so nothing is to be removed.
-        let _ = part.keep();
-        Ok::<_, io::Error>(())
-    });
-    renamed.await.map_err(io::Error::from)??;
-    Ok(bytes)
+    Ok((bytes, part))
 }
 
 /// Returns a new file, which is removed when its path is dropped.

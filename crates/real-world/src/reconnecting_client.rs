@@ -31,7 +31,7 @@ use std::time::Duration;
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::select;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::time::{interval, sleep, timeout};
 use tokio_util::bytes::Bytes;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
@@ -100,7 +100,7 @@ impl Client {
     ///
     /// # Panics
     ///
-    /// Outside a Tokio runtime.
+    /// If `waiting` is zero, and outside a Tokio runtime.
     pub fn start<S, F, Fut>(config: Config, connect: F) -> (Self, mpsc::Receiver<Event>)
     where
         S: AsyncRead + AsyncWrite + Send,
@@ -108,7 +108,8 @@ impl Client {
         Fut: Future<Output = io::Result<S>> + Send,
     {
         let (current, connection) = watch::channel(None);
-        let (events, receiver) = mpsc::channel(config.waiting);
+        let most = config.waiting.min(Semaphore::MAX_PERMITS);
+        let (events, receiver) = mpsc::channel(most);
         let keeping = async move {
             let mut backoff = config.initial_backoff;
             loop {
@@ -149,7 +150,7 @@ impl Client {
         let room = timeout(self.config.request, self.room()).await;
         let room = room.map_err(|_| NotSent("no connection in time"))?;
         let (caller, reply) = oneshot::channel();
-        room.ok_or(NotSent("`connect` has panicked"))?
+        room.ok_or(NotSent("`connect` or `jitter` has panicked"))?
             .send((text, caller));
         let reply = timeout(self.config.request, reply).await;
         let reply = reply.map_err(|_| MaybeDone("no reply in time"))?;
@@ -157,7 +158,7 @@ impl Client {
     }
 
     /// Returns room for a request in the current connection, or in a later one. Returns
-    /// `None` if `connect` has panicked.
+    /// `None` if `connect` or `jitter` has panicked.
     async fn room(&self) -> Option<mpsc::OwnedPermit<Request>> {
         let mut connection = self.connection.clone();
         loop {
@@ -184,7 +185,7 @@ async fn talk(
     let (mut writer, mut frames) = Framed::new(stream, codec).split();
     // The number of each request that waits for its reply, and its caller.
     let (waiting, mut callers) =
-        mpsc::channel::<(u64, oneshot::Sender<String>)>(config.waiting);
+        mpsc::channel::<(u64, oneshot::Sender<String>)>(events.max_capacity());
     let writing = async {
         let mut pings = interval(config.ping);
         let mut number = 0;

@@ -103,7 +103,7 @@ impl Client {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (requests, receiver) = mpsc::channel(1);
-        let permits = Arc::new(Semaphore::new(limits.calls));
+        let permits = Arc::new(Semaphore::new(limits.calls.min(Semaphore::MAX_PERMITS)));
         let lost = Arc::default();
         tokio::spawn(exchange(stream, receiver, Arc::clone(&lost), limits));
         Self {

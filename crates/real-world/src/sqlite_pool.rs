@@ -86,13 +86,13 @@ impl SqlitePool {
     ) -> Result<Self, PoolError> {
         assert!(settings.readers > 0, "without readers nobody could read");
         let path = path.into();
-        let connections = |begin, flags, permits| {
+        let connections = |begin, flags, permits: usize| {
             Connections(Arc::new(Shared {
                 path: path.clone(),
                 settings,
                 begin,
                 flags: flags | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-                permits: Arc::new(Semaphore::new(permits)),
+                permits: Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS))),
                 idle: Mutex::default(),
                 calls: TaskTracker::new(),
             }))

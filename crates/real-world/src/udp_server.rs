@@ -42,7 +42,7 @@ pub const LONGEST: usize = 1500;
 /// If the future is dropped, it receives no more, but still sends those answers.
 pub async fn serve(socket: UdpSocket, at_once: usize, stop: CancellationToken) {
     let socket = Arc::new(socket);
-    let permits = Arc::new(Semaphore::new(at_once));
+    let permits = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
     let answers = TaskTracker::new();
     let receiving = async {
         let mut buffer = vec![0; 65_535];

@@ -132,7 +132,9 @@ impl UploadStore {
             Ok(Self {
                 folder: folder.into(),
                 limits,
-                permits: Arc::new(Semaphore::new(limits.max_uploads)),
+                permits: Arc::new(Semaphore::new(
+                    limits.max_uploads.min(Semaphore::MAX_PERMITS),
+                )),
             })
         });
         opened.await?

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use notify::event::{CreateKind, EventKind, ModifyKind, RenameMode};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 /// What has changed.
@@ -68,7 +68,7 @@ impl FolderWatch {
     ///
     /// If `capacity` is zero.
     pub fn new(folder: &Path, capacity: usize) -> notify::Result<Self> {
-        let (sender, paths) = mpsc::channel(capacity);
+        let (sender, paths) = mpsc::channel(capacity.min(Semaphore::MAX_PERMITS));
         let lost = Arc::new(AtomicBool::new(false));
         let (lose, root) = (Arc::clone(&lost), folder.to_owned());
         let mut sender = Some(sender);

@@ -97,7 +97,9 @@ where
             visit: Box::new(move |url| visit(url).boxed()),
             visits: FuturesUnordered::new(),
             hosts: first.iter().map(host).collect(),
-            permits: Arc::new(Semaphore::new(limits.max_visits)),
+            permits: Arc::new(Semaphore::new(
+                limits.max_visits.min(Semaphore::MAX_PERMITS),
+            )),
             seen: HashSet::new(),
         };
         for url in first {

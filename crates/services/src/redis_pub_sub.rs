@@ -63,7 +63,8 @@ pub struct Limits {
 ///
 /// # Panics
 ///
-/// If the capacity is 0, or outside a Tokio runtime.
+/// If the capacity is 0 or more than `Semaphore::MAX_PERMITS`, and outside a Tokio
+/// runtime.
 pub async fn subscribe(
     client: Client,
     channel: &str,

@@ -297,6 +297,12 @@ fn a_size_of_nothing() {
     pool(Server::default(), 0);
 }
 
+#[test]
+#[should_panic = "MAX_PERMITS"]
+fn a_size_of_more_than_a_semaphore_counts() {
+    pool(Server::default(), usize::MAX);
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_time_at_all() {
     let server = Arc::new(Server::default());

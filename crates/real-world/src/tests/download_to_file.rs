@@ -1,17 +1,22 @@
 use std::convert::Infallible;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::mpsc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use futures::future::join_all;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, poll, stream};
 use reqwest::Client;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep};
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
+use tokio::time::{Instant, advance, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::{poll_and_drop, soon};
@@ -232,4 +237,56 @@ async fn only_200_is_a_file() {
         assert_eq!(kept, "the good old file");
         site.until_files(&["file"]).await;
     }
+}
+
+/// Lets the time run out before each poll, while the only thread for files is busy.
+#[test]
+fn after_too_slow_the_old_file_stays() {
+    let mut builder = Builder::new_current_thread();
+    builder
+        .enable_all()
+        .start_paused(true)
+        .max_blocking_threads(1);
+    builder.build().expect("a runtime").block_on(async {
+        let site = Site::new(|| "new".into()).await;
+        for polls in (1..60).cycle().take(3_000) {
+            fs::write(site.target(), "old").expect("there is room");
+            let mut ended = pin!(site.download(LIMITS));
+            let mut is_ready = false;
+            for _ in 1..polls {
+                is_ready |= poll!(ended.as_mut()).is_ready();
+                if is_ready {
+                    break;
+                }
+                // Not before the thread has nothing to do.
+                sleep(Duration::from_millis(1)).await;
+            }
+            if is_ready {
+                continue;
+            }
+            let (release, busy) = mpsc::channel::<()>();
+            spawn_blocking(move || busy.recv());
+            let mut now = poll!(ended.as_mut());
+            if now.is_pending() {
+                advance(2 * LONG).await;
+                now = poll!(ended.as_mut());
+            }
+            drop(release);
+            match now {
+                Poll::Ready(Err(DownloadError::TooSlow(_))) => {
+                    spawn_blocking(|| ()).await.expect("it does not panic");
+                    let kept = fs::read(site.target()).expect("it is there");
+                    assert_eq!(kept, b"old", "after {polls} polls");
+                }
+                Poll::Ready(ended) => panic!("{ended:?}"),
+                // It was about to be renamed.
+                Poll::Pending => {
+                    assert_eq!(ended.await.expect("it is whole"), 3);
+                    let new = fs::read(site.target()).expect("it is there");
+                    return assert_eq!(new, b"new");
+                }
+            }
+        }
+        panic!("it was never about to be renamed");
+    });
 }

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::routing::get;
 use futures::stream;
 use reqwest::Client;
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::soon;
-use crate::fetch_urls::fetch_all;
+use crate::fetch_urls::{MAX_PAGE, fetch_all, fetch_url};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -46,6 +47,29 @@ async fn a_result_for_each_url_in_their_order() -> Result<(), Failure> {
         for (number, page) in pages.into_iter().enumerate() {
             assert_eq!(page?, number.to_string());
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_largest_page_has_max_page_bytes_and_a_304_is_a_page() -> Result<(), Failure>
+{
+    let bytes = async |Path(bytes): Path<usize>| "x".repeat(bytes);
+    let app = Router::new()
+        .route("/bytes/{bytes}", get(bytes))
+        .route("/304", get(StatusCode::NOT_MODIFIED));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let root = format!("http://{}", listener.local_addr()?);
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let _server = AbortOnDropHandle::new(server);
+    let client = Client::builder().no_proxy().build()?;
+    for (path, length) in [
+        (format!("bytes/{MAX_PAGE}"), Some(MAX_PAGE)),
+        (format!("bytes/{}", MAX_PAGE + 1), None),
+        ("304".to_owned(), Some(0)),
+    ] {
+        let page = soon(fetch_url(&client, &format!("{root}/{path}"))).await;
+        assert_eq!(page.ok().map(|page| page.len()), length, "{path}");
     }
     Ok(())
 }

@@ -42,6 +42,7 @@ mod line_protocol;
 #[cfg(target_os = "linux")]
 mod messages;
 mod multipart_form;
+mod no_limit;
 mod page_fetcher;
 mod pagination;
 mod progress_bar;

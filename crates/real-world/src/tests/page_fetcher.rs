@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::support::{soon, tasks};
 use crate::page_fetcher::{FetchError, MAX_PAGE, Page, Pages, fetch};
 
 type Failure = Box<dyn Error + Send + Sync>;
@@ -92,6 +93,28 @@ async fn a_fetch_that_panics_keeps_its_url() -> Result<(), Failure> {
     assert_eq!((index, found), (7, url));
     assert!(matches!(page, Err(FetchError::Crashed(_))));
     assert!(pages.next().await.is_none());
+    Ok(())
+}
+
+/// Of a server that never accepts.
+#[tokio::test]
+async fn no_more_run_than_the_limit_and_dropped_they_are_aborted() -> Result<(), Failure>
+{
+    let silent = TcpListener::bind("127.0.0.1:0").await?;
+    let url: Url = format!("http://{}/", silent.local_addr()?).parse()?;
+    let client = Client::builder().no_proxy().build()?;
+    let before = tasks();
+    let mut pages = Pages::new(client, vec![url; 20], 3);
+    let none = timeout(Duration::from_millis(50), pages.next()).await;
+    assert!(none.is_err());
+    assert_eq!(pages.running.len(), 3);
+    drop(pages);
+    let gone = async {
+        while tasks() > before {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(gone).await;
     Ok(())
 }
 

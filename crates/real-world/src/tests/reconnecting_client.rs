@@ -134,6 +134,21 @@ async fn no_pause_is_longer_than_the_longest_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_panic_of_jitter_each_request_fails() {
+    let refuse = || async { Err::<DuplexStream, _>(ErrorKind::ConnectionRefused.into()) };
+    let config = Config {
+        jitter: |_| panic!("scheduled"),
+        ..CONFIG
+    };
+    let (client, mut events) = Client::start(config, refuse);
+    assert!(events.recv().await.is_none());
+    let start = Instant::now();
+    let failed = client.request("hello".to_owned()).await;
+    let told = Err(NotSent("`connect` or `jitter` has panicked"));
+    assert_eq!((failed, start.elapsed()), (told, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_answers_pings_but_no_requests_keeps_its_connection() {
     let (client, mut events, mut peers) = connected(CONFIG);
     let mut peer = peers.recv().await.expect("an attempt");
@@ -206,7 +221,7 @@ async fn a_request_waits_for_a_connection_or_is_never_sent() {
     let panics = || async { panic!("scheduled") as io::Result<DuplexStream> };
     let (client, _events) = Client::start(CONFIG, panics);
     let refused = client.request("x".to_owned()).await;
-    assert_eq!(refused, Err(NotSent("`connect` has panicked")));
+    assert_eq!(refused, Err(NotSent("`connect` or `jitter` has panicked")));
 }
 
 #[tokio::test(start_paused = true)]

@@ -57,6 +57,7 @@ async fn a_thousand_users_at_once() {
 #[tokio::test]
 async fn statuses() {
     let app = routes(Arc::default());
+    let large = " ".repeat(3_000_000);
     for (method, path, body, status) in [
         ("GET", "/users/me", "", 200),
         ("GET", "/users/two", "", 400),
@@ -66,6 +67,7 @@ async fn statuses() {
         ("DELETE", "/users/1", "", 405),
         ("POST", "/users", "{", 400),
         ("POST", "/users", "{}", 422),
+        ("POST", "/users", &large, 413),
     ] {
         assert_eq!(send(&app, method, path, body).await.0, status, "{path}");
     }

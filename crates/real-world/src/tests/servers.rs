@@ -1,5 +1,6 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -153,6 +154,36 @@ async fn closed_from_elsewhere_it_serves_no_longer() -> io::Result<()> {
     assert!(timeout(TENTH, server.wait_closed()).await.is_err());
     drop(client);
     timeout(MINUTE, server.wait_closed()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn close_clients_ends_each_connection_at_its_await() -> io::Result<()> {
+    let server = start("x", bind(&local(1), false)?)?;
+    let mut client = TcpStream::connect(server.addresses()[0]).await?;
+    ask(&mut client).await?;
+    server.close().await;
+    server.close_clients();
+    timeout(MINUTE, server.wait_closed()).await?;
+    assert_eq!(timeout(MINUTE, client.read(&mut [0])).await??, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_serve_forever_closes_the_server() -> io::Result<()> {
+    let server = start("x", bind(&local(1), false)?)?;
+    assert!(server.serve_forever().now_or_never().is_none());
+    timeout(MINUTE, server.wait_closed()).await?;
+    assert!(!server.is_serving());
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_a_socket_or_with_a_limit_of_0_it_panics() -> io::Result<()> {
+    for (limit, sockets) in [(1, Vec::new()), (0, bind(&local(1), false)?)] {
+        let started = catch_unwind(AssertUnwindSafe(|| start_with(limit, "x", sockets)));
+        assert!(started.is_err(), "{limit}");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use super::support::soon;
 use crate::subprocess_protocol::{Event, Process};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -72,5 +73,41 @@ async fn to_wait_closes_an_input_that_was_not_taken() -> io::Result<()> {
     let mut command = Command::new("cat");
     let mut child = command.stdin(std::process::Stdio::piped()).spawn()?;
     assert!(timeout(MINUTE, child.wait()).await??.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn dropped_it_kills_the_child() -> io::Result<()> {
+    let mut process = Process::spawn(Command::new("sleep").arg("1000"))?;
+    let mut stdin = process.stdin.take().expect("it is piped");
+    drop(process);
+    // As long as the child lives, it could read.
+    let writing = async { while stdin.write_all(b"a").await.is_ok() {} };
+    soon(writing).await;
+    Ok(())
+}
+
+/// The first trap.
+#[tokio::test]
+async fn a_grandchild_outlives_the_child_and_holds_its_pipes() -> io::Result<()> {
+    let script = "(echo ready; read line; echo $line) <&3 & exec sleep 1000";
+    let script = format!("exec 3<&0; {script}");
+    let mut process = Process::spawn(Command::new("sh").arg("-c").arg(script))?;
+    let mut stdin = process.stdin.take().expect("it is piped");
+    let ready = soon(process.next()).await?;
+    assert_eq!(ready, Some(Event::Data(1, b"ready\n".to_vec())));
+    process.kill()?;
+    assert!(matches!(
+        soon(process.next()).await?,
+        Some(Event::Exited(_))
+    ));
+    stdin.write_all(b"alive\n").await?;
+    let mut output = Vec::new();
+    while let Some(event) = soon(process.next()).await? {
+        if let Event::Data(1, data) = event {
+            output.extend(data);
+        }
+    }
+    assert_eq!(output, b"alive\n");
     Ok(())
 }

@@ -2,11 +2,12 @@ use std::io;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{soon, tasks};
-use crate::udp_server::serve;
+use crate::udp_server::{LONGEST, serve};
 
 /// Garbage of all lengths, from sockets that are gone when their answers come, and far
 /// more than are answered at once.
@@ -48,5 +49,52 @@ async fn a_flood_leaves_an_honest_client_served_and_nothing_behind() -> io::Resu
         })
         .await;
     }
+    Ok(())
+}
+
+async fn client(server: &UdpSocket) -> io::Result<UdpSocket> {
+    let client = UdpSocket::bind("127.0.0.1:0").await?;
+    client.connect(server.local_addr()?).await?;
+    Ok(client)
+}
+
+/// The clock is paused: no answer is sent before all requests are there.
+#[tokio::test(start_paused = true)]
+async fn requests_that_are_too_long_or_too_many_are_dropped() -> io::Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    let (whole, other) = (client(&socket).await?, client(&socket).await?);
+    let (long, third) = (client(&socket).await?, client(&socket).await?);
+    long.send(&vec![b'a'; LONGEST + 1]).await?;
+    whole.send(&vec![b'a'; LONGEST]).await?;
+    other.send(b"other").await?;
+    third.send(b"third").await?;
+    let server = tokio::spawn(serve(socket, 2, CancellationToken::new()));
+    let mut answer = vec![0; 2 * LONGEST];
+    assert_eq!(soon(whole.recv(&mut answer)).await?, LONGEST);
+    assert_eq!(soon(other.recv(&mut answer)).await?, 5);
+    // An answer to the first request would have come before this one.
+    for client in [long, third] {
+        client.send(b"again").await?;
+        let size = soon(client.recv(&mut answer)).await?;
+        assert_eq!(&answer[..size], b"AGAIN");
+    }
+    server.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_server_still_sends_the_answers_that_have_begun() -> io::Result<()> {
+    let before = tasks();
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    let client = client(&socket).await?;
+    let server = tokio::spawn(serve(socket, 2, CancellationToken::new()));
+    client.send(b"hello").await?;
+    while tasks() < before + 2 {
+        yield_now().await;
+    }
+    server.abort();
+    let mut answer = [0; 10];
+    let size = soon(client.recv(&mut answer)).await?;
+    assert_eq!(&answer[..size], b"HELLO");
     Ok(())
 }

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 use tempfile::tempdir;
+use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Barrier;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
-use super::support::child_of;
-use crate::unix_socket::unix::{BindError, Listener};
+use super::support::{child_of, soon};
+use crate::unix_socket::unix::{BindError, Limits, Listener, serve};
 
 const PATH: &str = "UNIX_SOCKET_TO_LEAVE_BEHIND";
 
@@ -149,6 +151,36 @@ async fn after_a_panic_and_after_an_abort_the_file_is_gone() -> Result<(), BindE
         assert_eq!(ended.is_panic(), panics);
         assert!(!path.exists());
     }
+    Ok(())
+}
+
+/// The client does not read, so the text does not end.
+#[tokio::test]
+async fn a_dropped_server_closes_all_connections() -> Result<(), BindError> {
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    let limits = Limits {
+        connections: 3,
+        write: Duration::from_secs(600),
+    };
+    let text: &'static str = "x".repeat(4_000_000).leak();
+    let listener = bind(&path).await?;
+    let server = tokio::spawn(serve(listener, text, limits, CancellationToken::new()));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        let mut client = UnixStream::connect(&path).await?;
+        assert_eq!(client.read(&mut [0]).await?, 1);
+        clients.push(client);
+    }
+    server.abort();
+    assert!(server.await.is_err_and(|error| error.is_cancelled()));
+    for mut client in clients {
+        let mut rest = Vec::new();
+        // It ends, with an error or without.
+        let _ = soon(client.read_to_end(&mut rest)).await;
+        assert!(rest.len() < text.len() - 1);
+    }
+    assert!(!path.exists());
     Ok(())
 }
 

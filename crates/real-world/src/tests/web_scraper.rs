@@ -249,6 +249,18 @@ fn no_visit_at_all() {
     crawl(limits, &Arc::default());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_delay_of_duration_max_visits_the_first_page() {
+    let limits = Limits {
+        delay: Duration::MAX,
+        ..LIMITS
+    };
+    let first = vec![parse("http://a.example/1")];
+    let visit = |_| async { Ok::<_, JoinError>(((), Vec::new())) };
+    let visited = soon(Crawl::new(first, limits, visit).next()).await;
+    assert!(visited.is_some_and(|(_, outcome)| outcome.is_ok()));
+}
+
 /// A caller's own error.
 #[derive(Debug, thiserror::Error)]
 enum Mine {
