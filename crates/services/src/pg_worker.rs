@@ -24,6 +24,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -132,9 +133,11 @@ pub async fn lag(db: &impl GenericClient) -> Result<Duration, Failure> {
 }
 
 impl<H: Handler> Worker<H> {
-    /// Works until `stop` is cancelled; then finishes the running jobs.
+    /// Works until `stop` is cancelled; then finishes the running jobs. That may take
+    /// `max_runtime`, and three leases if the server is silent.
     ///
-    /// Dropping the future aborts the jobs. Each is claimed again after its lease.
+    /// Dropping the future aborts the jobs. Each is claimed again after its lease. To end
+    /// sooner after `stop`, put a `timeout` around the future.
     pub async fn run(&self, stop: &CancellationToken) {
         // A connection that went silent is replaced.
         let recycling_method = RecyclingMethod::Verified;
@@ -198,7 +201,7 @@ impl<H: Handler> Worker<H> {
                     // More jobs may be due, and this slot is busy now.
                     wake.notify_one();
                     if let Err(error) = self.attend(pool, &job).await {
-                        let text = error.to_string();
+                        let text = causes(&*error);
                         self.handler.report(error);
                         let failing = self.in_time(self.fail(pool, &job, &text)).await;
                         failing.unwrap_or_else(|error| self.handler.report(error));
@@ -315,6 +318,14 @@ async fn change(
     Ok(db.execute(&change, &values).await? == 1)
 }
 
+/// Returns the texts of an error and of its causes. That of `tokio_postgres` is only "db
+/// error", and its cause has the server's message.
+pub fn causes(error: &(dyn Error + 'static)) -> String {
+    let errors = successors(Some(error), |&error| error.source());
+    let texts: Vec<String> = errors.map(ToString::to_string).collect();
+    texts.join(": ")
+}
+
 /// Measures its arguments, as jobs: `cargo run -- tea cake`. The table is that of
 /// `pg_job_queue`.
 #[tokio::main]
@@ -338,7 +349,7 @@ async fn main() -> Result<(), Failure> {
             Ok(())
         }
         fn report(&self, error: Failure) {
-            eprintln!("{error}");
+            eprintln!("{}", causes(&*error));
         }
     }
     let url = std::env::var("DATABASE_URL");

@@ -3,13 +3,14 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Manager, Pool, Transaction};
+use servers::Kind;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
-use tokio_postgres::types::ToSql;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::types::{FromSql, ToSql};
 use tokio_postgres::{Config, NoTls};
 use tokio_util::sync::CancellationToken;
 
-use super::support::{CuttingProxy, postgres, soon, unique};
+use super::support::{CuttingProxy, postgres, private, soon, times, unique};
 use crate::pg_worker::{Failure, Handler, Job, Worker, enqueue, lag};
 
 const TENTH: Duration = Duration::from_millis(100);
@@ -36,6 +37,8 @@ impl Handler for Script {
         let _inside = Inside(&self.running);
         match job.payload.as_str() {
             "panic" => panic!("scheduled"),
+            // No effect is negative.
+            "refused" => return Ok(-1),
             "fail" => return Err("no\0printer".into()),
             "hang" => sleep(60 * MINUTE).await,
             millis => sleep(Duration::from_millis(millis.parse()?)).await,
@@ -62,6 +65,22 @@ impl Handler for Script {
     }
 }
 
+impl Script {
+    /// Waits until so many jobs are running.
+    async fn runs(&self, jobs: usize) {
+        let running = async {
+            while self.running.load(SeqCst) != jobs {
+                sleep(TENTH / 50).await;
+            }
+        };
+        soon(running).await;
+    }
+
+    fn has_reports(&self) -> bool {
+        !self.reports.lock().expect("no panic").is_empty()
+    }
+}
+
 /// Tables in a schema of their own, and workers.
 struct Office {
     schema: String,
@@ -73,16 +92,23 @@ fn config(url: &str, schema: &str) -> Config {
     let mut config: Config = url.parse().expect("a URL");
     let limit = "-c idle_in_transaction_session_timeout=1000";
     config.options(format!("-c search_path={schema} {limit}"));
+    config.application_name(schema);
     config
 }
 
 impl Office {
     async fn new() -> Self {
-        let (url, schema) = (postgres().await, unique("worker"));
+        Self::at(postgres().await).await
+    }
+
+    async fn at(url: String) -> Self {
+        let schema = unique("worker");
         let pool = Pool::builder(Manager::new(config(&url, &schema), NoTls)).build();
         let db = pool.expect("no hooks").get().await.expect("it runs");
-        let sql =
-            format!("CREATE SCHEMA {schema}; CREATE TABLE {schema}.effects (job BIGINT)");
+        let sql = format!(
+            "CREATE SCHEMA {schema};
+             CREATE TABLE {schema}.effects (job BIGINT UNIQUE CHECK (job > 0))"
+        );
         db.batch_execute(&sql).await.expect("it runs");
         // As `pg_job_queue` makes it.
         let table = "CREATE TABLE jobs (
@@ -129,6 +155,10 @@ impl Office {
         let sql = "SELECT count(*) FROM jobs WHERE state = $1";
         let row = self.db.query_one(sql, &[&state]).await.expect("it runs");
         row.get(0)
+    }
+
+    async fn query<T: for<'a> FromSql<'a>>(&self, sql: &str) -> T {
+        self.db.query_one(sql, &[]).await.expect("it runs").get(0)
     }
 
     async fn until(&self, state: &str, jobs: i64) {
@@ -186,11 +216,14 @@ async fn listen_wakes_an_idle_worker() {
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn a_job_longer_than_its_lease_runs_once() {
     let office = Office::new().await;
-    office.add("2500").await;
-    let started = [0; 2].map(|_| office.start(office.worker(1)));
+    office.add("5000").await;
+    let worker = || Worker {
+        lease: 20 * TENTH,
+        ..office.worker(1)
+    };
+    let started = [0; 2].map(|_| office.start(worker()));
     office.until("done", 1).await;
-    let runs = office.db.query_one("SELECT attempt FROM jobs", &[]).await;
-    assert_eq!(runs.expect("it runs").get::<_, i32>(0), 1);
+    assert_eq!(office.query::<i32>("SELECT attempt FROM jobs").await, 1);
     for (_, stop, running) in started {
         stop.cancel();
         soon(running).await.expect("it does not panic");
@@ -202,7 +235,7 @@ async fn a_job_longer_than_its_lease_runs_once() {
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn panics_errors_and_hanging_jobs_end_their_attempt() {
     let office = Office::new().await;
-    for payload in ["panic", "fail", "hang", "0"] {
+    for payload in ["panic", "fail", "hang", "refused", "0"] {
         office.add(payload).await;
     }
     let worker = Worker {
@@ -210,15 +243,19 @@ async fn panics_errors_and_hanging_jobs_end_their_attempt() {
         ..office.worker(2)
     };
     let (script, stop, running) = office.start(worker);
-    office.until("dead", 3).await;
+    office.until("dead", 4).await;
     office.until("done", 1).await;
     stop.cancel();
     soon(running).await.expect("it does not panic");
-    assert_eq!(script.reports.lock().expect("no panic").len(), 9);
+    assert_eq!(script.reports.lock().expect("no panic").len(), 12);
     assert_eq!(script.running.load(SeqCst), 0);
-    let sql = "SELECT count(*) FROM jobs WHERE error = 'no printer' AND attempt = 3";
-    let row = office.db.query_one(sql, &[]).await.expect("it runs");
-    assert_eq!(row.get::<_, i64>(0), 1);
+    for (payload, error) in [("fail", "no printer"), ("refused", "%effects_job_check%")] {
+        let sql = format!(
+            "SELECT error LIKE '{error}' AND attempt = 3 FROM jobs
+             WHERE payload = '{payload}'"
+        );
+        assert!(office.query::<bool>(&sql).await, "{payload}");
+    }
     office.end().await;
 }
 
@@ -230,12 +267,7 @@ async fn a_stop_finishes_the_running_jobs_and_claims_no_other() {
     for _ in 0..3 {
         office.add("500").await;
     }
-    let both = async {
-        while script.running.load(SeqCst) < 2 {
-            sleep(TENTH / 50).await;
-        }
-    };
-    soon(both).await;
+    script.runs(2).await;
     stop.cancel();
     soon(running).await.expect("it does not panic");
     assert_eq!(
@@ -256,11 +288,10 @@ async fn listens_again_after_a_silent_connect_and_a_silent_connection() {
     let proxy = CuttingProxy::start(&office.url).await;
     let mut worker = office.worker(1);
     worker.config = config(proxy.url(), &office.schema);
-    worker.config.application_name(&office.schema);
     proxy.slow(u32::MAX);
     let (script, stop, running) = office.start(worker);
     let times_out = async {
-        while script.reports.lock().expect("no panic").is_empty() {
+        while !script.has_reports() {
             sleep(TENTH / 10).await;
         }
     };
@@ -273,4 +304,120 @@ async fn listens_again_after_a_silent_connect_and_a_silent_connection() {
     stop.cancel();
     soon(running).await.expect("it does not panic");
     office.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_stop_takes_as_long_as_a_job_may_run_or_as_its_caller_waits() {
+    let office = Office::new().await;
+    office.add("hang").await;
+    let worker = Worker {
+        max_runtime: 3 * TENTH,
+        ..office.worker(1)
+    };
+    let (script, stop, running) = office.start(worker);
+    script.runs(1).await;
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
+    assert_eq!(office.count("waiting").await, 1);
+
+    let (script, stop, mut running) = office.start(office.worker(1));
+    script.runs(1).await;
+    stop.cancel();
+    let graceful = timeout(3 * TENTH, &mut running).await;
+    graceful.expect_err("the job hangs");
+    running.abort();
+    script.runs(0).await;
+    assert_eq!(office.count("running").await, 1);
+
+    let worker = Worker {
+        max_runtime: TENTH,
+        ..office.worker(1)
+    };
+    let (_, stop, running) = office.start(worker);
+    office.until("dead", 1).await;
+    assert_eq!(office.query::<i32>("SELECT attempt FROM jobs").await, 3);
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
+    office.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn listens_again_after_the_server_terminated_the_connection() {
+    let office = Office::new().await;
+    let (script, stop, running) = office.start(office.worker(1));
+    let first = soon(office.listens(0)).await;
+    let sql = format!("SELECT pg_terminate_backend({first})");
+    assert!(office.query::<bool>(&sql).await);
+    soon(office.listens(first)).await;
+    assert!(script.has_reports());
+    office.add("0").await;
+    office.until("done", 1).await;
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
+    office.end().await;
+}
+
+/// The jobs that were running are done again, and have one effect.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn listens_again_after_the_server_hung_for_many_leases() {
+    let server = private(Kind::Postgres).await;
+    let office = Office::at(server.url()).await;
+    for _ in 0..20 {
+        office.add("100").await;
+    }
+    let worker = Worker {
+        max_attempts: 100,
+        ..office.worker(2)
+    };
+    let (script, stop, running) = office.start(worker);
+    let first = soon(office.listens(0)).await;
+    script.runs(2).await;
+    server.pause();
+    sleep(times(40, 200) * TENTH).await;
+    server.resume();
+    soon(office.listens(first)).await;
+    office.until("done", 20).await;
+    assert_eq!(
+        office.query::<i64>("SELECT count(*) FROM effects").await,
+        20
+    );
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
+}
+
+/// A channel belongs to the whole database: anybody may send what they like.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_hundred_thousand_notifications_and_the_longest_wake_it_and_do_no_harm() {
+    // All listeners of the database get them.
+    let server = private(Kind::Postgres).await;
+    let office = Office::at(server.url()).await;
+    let worker = Worker {
+        poll: 60 * MINUTE,
+        ..office.worker(2)
+    };
+    let (script, stop, running) = office.start(worker);
+    let first = soon(office.listens(0)).await;
+    let longest = "SELECT count(pg_notify('jobs', repeat('x', 7999)))";
+    let flood = "SELECT count(pg_notify('jobs', n::TEXT))
+                 FROM generate_series(1, 100000) n";
+    for (jobs, notify) in [(1, longest), (2, flood)] {
+        // Without the notification of `enqueue`.
+        let sql = "INSERT INTO jobs (payload, due) VALUES ('0', now())";
+        office.db.execute(sql, &[]).await.expect("it runs");
+        // Again, as it may only begin to listen.
+        let wakes = async {
+            while office.count("done").await < jobs {
+                office.query::<i64>(notify).await;
+            }
+        };
+        soon(wakes).await;
+    }
+    assert_eq!(soon(office.listens(0)).await, first);
+    assert!(!script.has_reports());
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
 }
