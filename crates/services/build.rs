@@ -1,10 +1,11 @@
-//! Tells the tests which servers are missing: `no_postgres`, `no_redis`, `no_nats` and
-//! `no_mariadb`. None is said to be missing where REQUIRE_SERVICES is set, so that the tests
+//! Tells the tests which servers are missing: `no_postgres`, `no_redis`, `no_nats`,
+//! `no_mariadb` and `no_pgbouncer`. None is said to be missing where REQUIRE_SERVICES is set, so that the tests
 //! run and fail.
 
 use std::env;
+use std::path::Path;
 
-use servers::Kind;
+use servers::{Kind, PGBOUNCER};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -23,5 +24,10 @@ fn main() {
                 println!("cargo::rerun-if-changed=no-{name}");
             }
         }
+    }
+    println!("cargo::rustc-check-cfg=cfg(no_pgbouncer)");
+    println!("cargo::rerun-if-changed={PGBOUNCER}");
+    if !Path::new(PGBOUNCER).exists() && env::var_os("REQUIRE_SERVICES").is_none() {
+        println!("cargo::rustc-cfg=no_pgbouncer");
     }
 }

@@ -21,6 +21,9 @@ pub use linux::Server;
 #[cfg(not(target_os = "linux"))]
 pub use other::Server;
 
+/// Where Debian's package `pgbouncer` has its program.
+pub const PGBOUNCER: &str = "/usr/sbin/pgbouncer";
+
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, getuid, kill_process};
 use socket2::{Domain, Socket, Type};
 
-use crate::Kind;
+use crate::{Kind, PGBOUNCER};
 
 /// How long a server may take until it answers. On a busy machine, MariaDB takes its time.
 const STARTING: Duration = Duration::from_secs(60);
@@ -78,6 +78,29 @@ impl Server {
         if !copy.status()?.success() {
             return Err(server.failed("cannot copy the primary"));
         }
+        server.restart()?;
+        Ok(server)
+    }
+
+    /// Starts a PgBouncer before this PostgreSQL. Its open connections take turns.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub fn pgbouncer(&self, pool_mode: &str) -> io::Result<Self> {
+        let mut server = Self::new(self.kind)?;
+        server.program = PGBOUNCER.into();
+        let (to, own) = (self.address, server.address);
+        let settings = format!(
+            "[databases]\n* = host={} port={} user=postgres\n[pgbouncer]\n\
+             listen_addr = {}\nlisten_port = {}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = {pool_mode}\nserver_round_robin = 1\n",
+            to.ip(),
+            to.port(),
+            own.ip(),
+            own.port()
+        );
+        fs::write(server.data(), settings)?;
         server.restart()?;
         Ok(server)
     }
@@ -233,6 +256,9 @@ impl Server {
         let (data, port) = (self.data().display().to_string(), self.address.port());
         let (host, port) = (self.address.ip().to_string(), port.to_string());
         match self.kind {
+            Kind::Postgres if self.program.ends_with("pgbouncer") => {
+                command.arg(data);
+            }
             Kind::Postgres => {
                 command.args(["-D", &data, "-h", &host, "-p", &port]);
                 // What a killed process has written is not lost, only what a dead machine has.

@@ -20,6 +20,11 @@ impl Server {
         match self.0 {}
     }
 
+    /// Starts a PgBouncer.
+    pub fn pgbouncer(&self, _pool_mode: &str) -> io::Result<Self> {
+        match self.0 {}
+    }
+
     /// Returns the address.
     pub fn url(&self) -> String {
         match self.0 {}

@@ -25,6 +25,7 @@ mod pg_tls;
 mod pg_trace_context;
 mod pg_transaction;
 mod pg_worker;
+mod pgbouncer;
 mod redis_cache;
 mod redis_job_queue;
 mod redis_lock;
