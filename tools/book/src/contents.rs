@@ -22,6 +22,7 @@ use rayon::prelude::*;
 
 use crate::changes::{self, Change};
 use crate::chapters::{self, Chapter};
+use crate::markup::after_header;
 use crate::{checks, compile_fail, tasks};
 
 /// An example with all that belongs to it.
@@ -41,6 +42,10 @@ pub struct Entry<'a> {
     pub demo: Option<String>,
     /// Its tests, if it has any.
     pub tests: Option<String>,
+    /// What the program of a module prints, without times.
+    pub printed: Option<String>,
+    /// The files that a module needs next to it.
+    pub beside: Vec<&'a Example>,
     /// Which task prints each line, in a reader's words; none if it was not run.
     pub tasks: Vec<String>,
     /// What it needs of a manifest: the edition and the dependencies.
@@ -54,6 +59,8 @@ pub struct Entry<'a> {
 pub struct Part<'a> {
     pub section: &'a Section,
     pub entries: Vec<Entry<'a>>,
+    /// Whether its examples are modules of Python.
+    pub is_module: bool,
 }
 
 /// All of it.
@@ -140,11 +147,16 @@ impl<'a> Contents<'a> {
             glossary: read(&root.join("docs/glossary.md"))?,
             speed: speed::read(workspace)?,
         };
-        for section in &workspace.sections {
+        for section in workspace.read_sections() {
+            let is_module = workspace.modules.iter().any(|it| it.name == section.name);
             let examples = section.examples.par_iter();
-            let entries = examples.map(|example| entry(section, example));
+            let entries = examples.map(|example| entry(section, example, is_module));
             let entries = entries.collect::<Result<_>>()?;
-            contents.parts.push(Part { section, entries });
+            contents.parts.push(Part {
+                section,
+                entries,
+                is_module,
+            });
         }
         if runs {
             contents.run()?;
@@ -235,28 +247,50 @@ fn versions(root: &Path) -> Result<String> {
     Ok(format!("tokio {tokio}, {}, {python}", versions::rustc()?))
 }
 
-fn entry<'a>(section: &Section, example: &'a Example) -> Result<Entry<'a>> {
+fn entry<'a>(
+    section: &'a Section,
+    example: &'a Example,
+    is_module: bool,
+) -> Result<Entry<'a>> {
     let source = example.pasted()?;
     let edition = section.edition;
-    let lines = dependencies::find(section, &source)?.into_values();
+    let beside = match is_module {
+        true => section.beside(&source).collect(),
+        false => Vec::new(),
+    };
+    // What a module and the files next to it import, as one text.
+    let mut programs = after_header(&source).to_owned();
+    for file in &beside {
+        programs += after_header(&file.pasted()?);
+    }
+    let lines = dependencies::find(section, &programs)?.into_values();
     let lines: String = lines.collect();
+    let library = match is_module {
+        true => "[lib]\ncrate-type = [\"cdylib\"]\n\n",
+        false => "",
+    };
     let demo = example.demo.as_deref().map(read);
     let tests = example.tests.as_deref().map(read);
     let golden = |path| read_golden(path).map_err(anyhow::Error::msg);
     let differs = example.header.differs.is_some();
     let twin = example.has_twin().then(|| read(&example.twin));
     let twin_golden = differs.then(|| golden(&example.twin_golden));
-    let golden = golden(&example.golden)?;
+    let (golden, printed) = match is_module {
+        true => (Transcript::default(), Some(read(&example.golden)?)),
+        false => (golden(&example.golden)?, None),
+    };
     Ok(Entry {
         manifest: format!(
-            "[package]\nedition = \"{edition}\"\n\n[dependencies]\n{lines}"
+            "[package]\nedition = \"{edition}\"\n\n{library}[dependencies]\n{lines}"
         ),
-        cargo_add: dependencies::cargo_add(section, &source)?,
+        cargo_add: dependencies::cargo_add(section, &programs)?,
         demo: demo.transpose()?,
         tests: tests.transpose()?,
         tasks: Vec::new(),
         golden,
         twin_golden: twin_golden.transpose()?,
+        printed,
+        beside,
         twin: twin.transpose()?,
         source,
         example,

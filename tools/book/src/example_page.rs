@@ -3,7 +3,6 @@
 use anyhow::Result;
 use askama::Template;
 use catalog::compile_fail::CompileFail;
-use catalog::files::read;
 use catalog::header::Paragraph;
 use catalog::speed::{Measured, Of, Speed, figures};
 use catalog::tables::Block;
@@ -34,28 +33,6 @@ struct Page<'a> {
     measured: Vec<&'a Measured>,
     /// The blocks of guides that it answers, each with its address.
     blocks: Vec<(String, &'a Block)>,
-}
-
-#[derive(Template)]
-#[template(path = "module.md", escape = "html")]
-struct Module<'a> {
-    example: &'a Example,
-    command: String,
-    rust: String,
-    python: String,
-    printed: String,
-}
-
-/// Returns the Markdown of a page of a module for Python.
-pub fn module(example: &Example) -> Result<String> {
-    let page = Module {
-        example,
-        command: format!("cargo xtask copy {} {}", example.id(), example.name),
-        rust: example.pasted()?,
-        python: read(&example.twin)?,
-        printed: read(&example.golden)?,
-    };
-    Ok(page.render()?)
 }
 
 /// Returns the page's Markdown.

@@ -12,7 +12,7 @@ pub fn meant<'a>(
     name: &str,
     section: Option<&str>,
 ) -> Option<&'a Example> {
-    let own = workspace.examples().find(|example| {
+    let own = workspace.read_examples().find(|example| {
         example.name == name && section.is_some_and(|section| example.section == section)
     });
     own.or_else(|| workspace.find(name))

@@ -91,15 +91,5 @@ fn book(contents: &Contents<'_>) -> Result<Book> {
         }
         book.push_item(chapter);
     }
-    for section in &contents.workspace.modules {
-        let (name, text) = (&section.name, format!("# {}\n", section.description));
-        let mut chapter = page(name, text, &format!("section-{name}"));
-        for example in &section.examples {
-            let text = example_page::module(example)?;
-            let own = page(&example.name, text, &example.id());
-            chapter.sub_items.push(own.into());
-        }
-        book.push_item(chapter);
-    }
     Ok(book)
 }

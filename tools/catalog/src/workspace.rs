@@ -54,6 +54,14 @@ pub struct Section {
     pub examples: Vec<Example>,
 }
 
+impl Section {
+    /// The examples that the source of a module uses.
+    pub fn beside(&self, source: &str) -> impl Iterator<Item = &Example> {
+        let uses = |it: &&Example| source.contains(&format!("crate::{}::", it.name));
+        self.examples.iter().filter(uses)
+    }
+}
+
 impl Workspace {
     /// Finds the sections through `cargo metadata`, and their examples in the text of
     /// each `main.rs`. Nothing is built.

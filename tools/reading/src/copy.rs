@@ -56,12 +56,11 @@ fn module(
 ) -> Result<Vec<File>> {
     let (name, source) = (&example.name, example.pasted()?);
     let (mut files, mut root) = (Vec::new(), String::new());
-    for part in &section.examples {
-        let is_used = source.contains(&format!("crate::{}::", part.name));
-        if is_used || part.name == *name {
-            root += &format!("mod {};\n", part.name);
-            files.push((format!("src/{}.rs", part.name), part.pasted()?));
-        }
+    let mut parts: Vec<_> = section.beside(&source).chain([example]).collect();
+    parts.sort_unstable_by_key(|part| &part.name);
+    for part in parts {
+        root += &format!("mod {};\n", part.name);
+        files.push((format!("src/{}.rs", part.name), part.pasted()?));
     }
     let sources: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
     let library = format!(
@@ -84,8 +83,11 @@ fn module(
     Ok(files)
 }
 
-/// Returns the path as a shell reads it as one word.
+/// Returns the path as a shell reads it as one word, and no command as an option.
 fn quoted(path: &str) -> String {
+    if path.starts_with('-') {
+        return quoted(&format!("./{path}"));
+    }
     let is_plain = |c: char| c.is_alphanumeric() || "/\\._-+:~".contains(c);
     match path.chars().all(is_plain) {
         true => path.to_owned(),
