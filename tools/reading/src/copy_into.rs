@@ -73,8 +73,7 @@ pub fn copy_into(
             "the examples need edition {needed}, and this project is of {edition}"
         ));
     }
-    let uses = texts.iter().filter_map(|(name, text)| public(name, text));
-    let uses: Vec<String> = uses.collect();
+    let uses = imports(&texts);
     if !uses.is_empty() {
         said.push("Now write what you need of:".to_owned());
         said.extend(uses);
@@ -302,11 +301,44 @@ pub fn without_main(source: &str) -> Option<String> {
         rest.drain(begin.unwrap_or(0)..=main + length);
     }
     let text = rest.join("\n") + "\n";
-    public("", &text).map(|_| text)
+    (!public(&text).is_empty()).then_some(text)
 }
 
-/// The line that imports what the file gives to other modules, if it gives anything.
-fn public(module: &str, source: &str) -> Option<String> {
+/// The lines that import what the files give to other modules. A name that two files give
+/// is imported from neither: it is written behind the name of its module.
+fn imports(texts: &BTreeMap<&str, String>) -> Vec<String> {
+    let all: Vec<_> = texts
+        .iter()
+        .map(|(module, text)| (module, public(text)))
+        .collect();
+    let is_shared = |name: &&&str| {
+        let with = all.iter().filter(|(_, names)| names.contains(*name));
+        with.count() > 1
+    };
+    let import = |(module, names): &(&&str, Vec<&str>)| {
+        let (shared, own): (Vec<&str>, Vec<&str>) =
+            names.iter().partition(|name| is_shared(name));
+        let path = match (own.as_slice(), shared.as_slice()) {
+            ([], []) => return None,
+            ([], _) => String::new(),
+            ([name], []) => format!("::{name}"),
+            (names, []) => format!("::{{{}}}", names.join(", ")),
+            (names, _) => format!("::{{self, {}}}", names.join(", ")),
+        };
+        let shared = shared.iter().map(|name| format!("{module}::{name}"));
+        let shared = shared.collect::<Vec<_>>().join(", ");
+        let shared = if shared.is_empty() {
+            shared
+        } else {
+            format!(" // {shared}")
+        };
+        Some(format!("    use crate::{module}{path};{shared}"))
+    };
+    all.iter().filter_map(import).collect()
+}
+
+/// What the file gives to other modules, each name once.
+fn public(source: &str) -> Vec<&str> {
     const ITEMS: [&str; 8] = [
         "async fn ",
         "const ",
@@ -317,19 +349,42 @@ fn public(module: &str, source: &str) -> Option<String> {
         "trait ",
         "type ",
     ];
-    let item = |line: &str| {
-        let line = line.strip_prefix("pub ")?;
-        let rest = ITEMS.iter().find_map(|item| line.strip_prefix(item))?;
-        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-        Some(rest[..end.unwrap_or(rest.len())].to_owned())
-    };
-    let names: Vec<String> = source.lines().filter_map(item).collect();
-    match names.as_slice() {
-        [] => None,
-        [name] => Some(format!("    use crate::{module}::{name};")),
-        names => Some(format!(
-            "    use crate::{module}::{{{}}};",
-            names.join(", ")
-        )),
+    let mut names = Vec::new();
+    for line in source.lines() {
+        let item = line.strip_prefix("pub ");
+        let item =
+            item.and_then(|it| ITEMS.iter().find_map(|kind| it.strip_prefix(kind)));
+        let end = |it: &str| it.find(|c: char| !c.is_alphanumeric() && c != '_');
+        let name = item.map(|it| &it[..end(it).unwrap_or(it.len())]);
+        names.extend(name.filter(|name| !names.contains(name)));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_of_two_files_is_imported_from_neither() {
+        let file = |items: &[&str]| {
+            let items = items.iter().map(|it| format!("pub {it} {{}}\n"));
+            items.collect::<String>()
+        };
+        let texts = BTreeMap::from([
+            ("both", file(&["struct Limits", "async fn serve()"])),
+            ("one", file(&["fn close()"])),
+            // As for two systems.
+            ("other", file(&["fn serve()", "fn serve()", "enum Ended"])),
+            ("third", file(&["struct Limits", "fn serve()"])),
+            ("without", "fn private() {}\n".to_owned()),
+        ]);
+        let lines = [
+            "    use crate::both; // both::Limits, both::serve",
+            "    use crate::one::close;",
+            "    use crate::other::{self, Ended}; // other::serve",
+            "    use crate::third; // third::Limits, third::serve",
+        ];
+        assert_eq!(imports(&texts), lines);
     }
 }
