@@ -1,6 +1,6 @@
 //! Tells the tests which servers are missing: `no_postgres`, `no_redis`, `no_nats`,
-//! `no_mariadb` and `no_pgbouncer`. None is said to be missing where REQUIRE_SERVICES is set, so that the tests
-//! run and fail.
+//! `no_mariadb` and `no_pgbouncer`. None is said to be missing where REQUIRE_SERVICES is set,
+//! so that the tests run and fail.
 
 use std::env;
 use std::path::Path;
