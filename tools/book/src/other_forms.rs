@@ -1,7 +1,7 @@
 //! What stands beside the pages: their text as Markdown, a skill for coding agents, snippets
 //! for editors, and the description that search engines read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -212,6 +212,19 @@ fn clause(summary: &str) -> &str {
         .split_once(": ")
         .map_or(summary, |(clause, _)| clause);
     clause.trim_end_matches('.')
+}
+
+/// Returns the commands that add crates with features to a project, each once.
+fn commands<'a>(part: &'a Part<'_>) -> BTreeSet<&'a str> {
+    let lines = part.entries.iter().flat_map(|it| it.cargo_add.lines());
+    lines.filter(|line| line.contains(" --")).collect()
+}
+
+/// Returns the crates of an example, with their versions.
+fn crates(entry: &Entry<'_>) -> String {
+    let words = entry.cargo_add.split_whitespace();
+    let crates: Vec<&str> = words.filter(|word| word.contains('@')).collect();
+    crates.join(", ")
 }
 
 /// Makes the folder that a coding agent takes: an index, what to know of the examples of
