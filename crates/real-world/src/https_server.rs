@@ -13,8 +13,8 @@
 //!
 //! Trap: If you renew the certificate while `reload` reads, it may get a new chain and
 //! an old key, and fails: "keys may not be consistent: KeyMismatch". Here the server
-//! keeps its old certificate: call `reload` again. In Python a failed `load_cert_chain`
-//! leaves the context without a key, and all handshakes fail.
+//! keeps its old certificate: call `reload` again. In Python, `load_cert_chain` of such
+//! a pair leaves the context without a key, and all handshakes fail.
 //!
 //! Trap: If you offer `h2` (HTTP/2) in the handshake (by ALPN) but serve only HTTP/1.1,
 //! most clients choose `h2`, and the server closes their connections. Offer what you

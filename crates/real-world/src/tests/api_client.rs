@@ -1,4 +1,5 @@
 use std::error::Error;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
@@ -186,6 +187,39 @@ async fn only_idempotent_calls_are_sent_again() -> Result<(), Failure> {
             assert_eq!(error.to_string(), format!("status {status}: busy"));
         }
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_timeout_of_the_builder_holds_for_each_attempt() -> Result<(), Failure> {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let answer = async |State(calls): State<Arc<AtomicUsize>>| {
+        if calls.fetch_add(1, SeqCst) == 0 {
+            pending::<()>().await;
+        }
+        Json(json!("well"))
+    };
+    let routes = Router::new()
+        .route("/token", post(Json(json!({ "access_token": "1" }))))
+        .fallback(answer)
+        .with_state(Arc::clone(&calls));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let base = format!("http://{}", listener.local_addr()?);
+    let serving = tokio::spawn(async { axum::serve(listener, routes).await });
+    let _serving = AbortOnDropHandle::new(serving);
+    let http = Client::builder().no_proxy().timeout(50 * TICK);
+    // On a busy machine a later attempt may be too slow as well.
+    let limits = Limits {
+        attempts: 50,
+        ..LIMITS
+    };
+    let credentials = Credentials {
+        client_id: String::new(),
+        client_secret: String::new(),
+    };
+    let api = ApiClient::new(http, &base, credentials, limits)?;
+    assert_eq!(get(&api, "x").await?, "well");
+    assert!(calls.load(SeqCst) > 1);
     Ok(())
 }
 

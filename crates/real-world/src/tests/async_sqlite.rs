@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use rusqlite::Connection;
 use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -52,6 +53,35 @@ async fn all(database: &Database) -> Result<u32, Closed> {
     let call = database.call(|connection| count(connection, "TRUE"));
     let count = timeout(LONG, call).await.expect("wedged");
     count.map(|count| count.expect("the table is there"))
+}
+
+#[tokio::test]
+async fn a_hundred_calls_wait_and_further_callers_wait_for_room() {
+    let database = users().await;
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (begun, has_begun) = oneshot::channel();
+    let first = database.call(move |_| {
+        let _ = begun.send(());
+        wait.recv()
+    });
+    let first = async {
+        let (ended, ()) = tokio::join!(first, async {
+            has_begun.await.expect("it begins");
+            // Each work that is in the channel holds one, even if its caller has gone.
+            let held = Arc::new(());
+            for _ in 0..150 {
+                let held = Arc::clone(&held);
+                let call = database.call(move |_| drop(held));
+                assert!(call.now_or_never().is_none());
+            }
+            assert_eq!(Arc::strong_count(&held) - 1, 100);
+            drop(go_on);
+        });
+        ended
+    };
+    let ended = timeout(LONG, first).await.expect("wedged");
+    assert!(ended.is_ok_and(|received| received.is_err()));
+    assert_eq!(all(&database).await, Ok(0));
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use axum::routing::get;
 use futures::future::{join_all, try_join_all};
 use futures::poll;
 use reqwest::{Client, Method, Request, Url};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Barrier;
 use tokio::task::{spawn_blocking, yield_now};
@@ -190,6 +191,37 @@ async fn dropped_at_each_await_it_takes_no_permit() -> Result<(), Failure> {
         }
         assert!(others == 1 || answered > 0);
     }
+    Ok(())
+}
+
+/// The server sees two requests, and answers neither.
+#[tokio::test]
+async fn dropped_while_it_waits_it_sends_nothing() -> Result<(), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url: Url = format!("http://{}", listener.local_addr()?).parse()?;
+    let get = |path| url.join(path).map(|url| Request::new(Method::GET, url));
+    let limited = LimitedClient::new(client()?, 1);
+    let mut seen = Vec::new();
+    for path in ["/first", "/last"] {
+        let asks = limited.execute(get(path)?);
+        let sees = async {
+            let (mut stream, _) = listener.accept().await?;
+            let mut head = vec![0; path.len()];
+            stream.read_exact(&mut [0; 4]).await?;
+            stream.read_exact(&mut head).await?;
+            seen.push(String::from_utf8(head)?);
+            // The permit is taken.
+            let waits = limited.execute(get("/between")?);
+            let waits = timeout(SECOND / 20, waits).await.map(|_| ());
+            assert!(waits.is_err());
+            Ok::<(), Failure>(())
+        };
+        tokio::select! {
+            _ = asks => panic!("nobody answers"),
+            saw = sees => saw?,
+        }
+    }
+    assert_eq!(seen, ["/first", "/last"]);
     Ok(())
 }
 

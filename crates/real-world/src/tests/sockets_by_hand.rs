@@ -3,9 +3,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
+#[cfg(unix)]
+use socket2::SockRef;
 #[cfg(target_os = "linux")]
 use tokio::io::Interest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[cfg(unix)]
+use tokio::net::TcpSocket;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
@@ -155,5 +159,34 @@ async fn an_adopted_socket_waits_without_a_thread() -> io::Result<()> {
     let mut stream = adopt(stream)?;
     let tenth = Duration::from_millis(100);
     assert!(timeout(tenth, stream.read(&mut [0])).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_send_to_a_peer_that_has_gone_is_an_error() -> io::Result<()> {
+    let (client, server) = pair(10_000).await?;
+    drop(server);
+    let sending = async {
+        while send(&client, &[0; 1000]).await.is_ok() {
+            yield_now().await;
+        }
+    };
+    timeout(MINUTE, sending).await?;
+    Ok(())
+}
+
+/// The first trap. `TcpListener::bind` sets the option.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_socket_of_its_own_has_no_option_set() -> io::Result<()> {
+    let address = "127.0.0.1:0".parse().expect("an address");
+    assert!(!TcpSocket::new_v4()?.reuseaddr()?);
+    for (listener, reuses) in [
+        (TcpListener::bind(address).await?, true),
+        (listen(address, true)?, true),
+        (listen(address, false)?, false),
+    ] {
+        assert_eq!(SockRef::from(&listener).reuse_address()?, reuses);
+    }
     Ok(())
 }
