@@ -162,6 +162,22 @@ async fn half_a_file_is_an_error() {
     }
 }
 
+/// The end of the second trap.
+#[tokio::test]
+async fn without_a_length_half_a_file_looks_whole() {
+    let mut site = Site::new(|| "".into()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    site.url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let server = async {
+        let (mut stream, _) = listener.accept().await.expect("it asks");
+        let _size = stream.read(&mut [0; 1_000]).await;
+        let answer = b"HTTP/1.1 200 OK\r\n\r\nhalf";
+        stream.write_all(answer).await.expect("it reads");
+    };
+    let (ended, ()) = soon(async { tokio::join!(site.download(LIMITS), server) }).await;
+    assert_eq!(ended.expect("it looks whole"), 4);
+}
+
 #[tokio::test]
 async fn dropped_at_each_await_it_leaves_nothing_or_all() {
     let site = Site::new(|| vec![7; 100_000].into()).await;

@@ -174,3 +174,18 @@ async fn an_error_that_comes_late_is_had_by_the_next() -> Result<(), PingError> 
     assert!(is_lost(&pinger.ping().await));
     Ok(())
 }
+
+/// The second trap.
+#[cfg(unix)]
+#[tokio::test]
+async fn recv_cuts_off_a_datagram_that_is_longer_than_the_buffer() -> io::Result<()> {
+    let (pinger, server) = pair(MINUTE, 1).await?;
+    server.send(b"longer").await?;
+    server.send(b"next").await?;
+    let mut buffer = [0; 4];
+    assert_eq!(pinger.socket.recv(&mut buffer).await?, 4);
+    assert_eq!(&buffer, b"long");
+    assert_eq!(pinger.socket.recv(&mut buffer).await?, 4);
+    assert_eq!(&buffer, b"next");
+    Ok(())
+}
