@@ -8,8 +8,9 @@
 //! the client closes the connection, so that no caller gets another caller's reply.
 //!
 //! Bounds: `Config` holds the sizes and times. If your program does not receive the
-//! events, the client stops reading. A server that answers pings but no requests keeps
-//! its connection, and each request times out.
+//! events, the client stops reading and reconnecting: drop the receiver if you do not
+//! need it. A server that answers pings but no requests keeps its connection, and each
+//! request times out.
 //!
 //! Trap: If the peer's machine or a cable fails, you get no error: reads wait forever,
 //! and writes succeed for minutes. So send pings, and take a connection for lost if

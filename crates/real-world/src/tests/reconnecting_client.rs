@@ -520,6 +520,30 @@ async fn if_events_are_not_received_reading_stops_and_none_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn if_events_are_not_received_it_reconnects_no_more() {
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&attempts);
+    let refuse = move || {
+        counted.fetch_add(1, SeqCst);
+        async { Err::<DuplexStream, _>(ErrorKind::ConnectionRefused.into()) }
+    };
+    let config = Config {
+        waiting: 2,
+        ..CONFIG
+    };
+    let (_client, mut events) = Client::start(config, refuse);
+    for expected in [3, 4] {
+        sleep(600 * SECOND).await;
+        assert_eq!(attempts.load(SeqCst), expected);
+        lost(&mut events).await;
+    }
+    // If nobody can receive them, it continues.
+    drop(events);
+    sleep(600 * SECOND).await;
+    assert!(attempts.load(SeqCst) > 600 / 8, "{attempts:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_accepts_and_closes_at_once_a_thousand_times() {
     let before = tasks();
     let (client, mut events, mut peers) = connected(CONFIG);
