@@ -66,7 +66,7 @@ async fn store(_reading: usize) {
     sleep(Duration::from_millis(700)).await;
 }
 
-/// The queue grows without a limit.
+/// Runs the source and the slow stage with a queue that grows without a limit.
 pub async fn unbounded(count: usize) -> Report {
     let (queue, mut receiver) = mpsc::unbounded_channel();
     let source = async move {
@@ -90,7 +90,7 @@ pub async fn unbounded(count: usize) -> Report {
     join!(source, stage).1
 }
 
-/// The source waits while the queue is full.
+/// Runs them with a bounded queue. The source waits while the queue is full.
 pub async fn bounded(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {
@@ -114,7 +114,7 @@ async fn store_all(mut queue: mpsc::Receiver<usize>) -> Report {
     report
 }
 
-/// A new reading is dropped when the queue is full.
+/// Runs them with a bounded queue. A new reading is dropped when the queue is full.
 pub async fn newest_dropped(count: usize) -> Report {
     let (queue, receiver) = mpsc::channel(CAPACITY);
     let source = async move {

@@ -55,8 +55,8 @@ impl<T> Batches<T> {
     }
 
     /// Returns the next batch, which is never empty. Returns `None` when all senders are
-    /// gone and all items are [`written`](Self::written). Until then, it returns the same
-    /// items again, and adds new ones that fit.
+    /// gone and all items are [`written`](Self::written). Until you call `written`, it
+    /// returns the same items again, and adds new ones that fit.
     ///
     /// Cancel safety: dropping the future loses nothing. The next call continues the
     /// batch, with the same deadline.

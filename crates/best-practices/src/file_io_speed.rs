@@ -33,23 +33,23 @@ pub async fn sum(reader: &mut (impl AsyncRead + Unpin)) -> io::Result<u64> {
     Ok(sum)
 }
 
-/// Makes a trip for each number.
+/// Reads a file with a trip to another thread for each number.
 pub async fn sum_unbuffered(path: &Path) -> io::Result<u64> {
     sum(&mut File::open(path).await?).await
 }
 
-/// Makes a trip for each 8 KiB. `with_capacity` helps up to 2 MiB, the default of
-/// `File::set_max_buf_size`.
+/// Reads a file with a trip for each 8 KiB. `with_capacity` helps up to 2 MiB, the
+/// default of `File::set_max_buf_size`.
 pub async fn sum_buffered(path: &Path) -> io::Result<u64> {
     sum(&mut BufReader::new(File::open(path).await?)).await
 }
 
-/// Makes one trip for the whole file.
+/// Reads a file with one trip for the whole file.
 pub async fn sum_of_whole(path: &Path) -> io::Result<u64> {
     sum(&mut fs::read(path).await?.as_slice()).await
 }
 
-/// Makes one trip for the whole loop.
+/// Reads a file with one trip for the whole loop.
 pub async fn sum_in_thread(path: PathBuf) -> io::Result<u64> {
     spawn_blocking(move || {
         let mut file = io::BufReader::new(std::fs::File::open(path)?);

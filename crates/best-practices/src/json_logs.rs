@@ -2,10 +2,10 @@
 //!
 //! Each line has the time, the level, the module and the id of its request. The id comes
 //! from a span of the crate `tracing`: its fields are added to each line of the request.
-//! A filter such as `warn,shop::orders=debug`, read from `RUST_LOG`, writes WARN and
-//! above, but in the module `shop::orders` also INFO and DEBUG. `LogFilter::set` below
-//! replaces the filter at run time, for example on SIGHUP or from an admin endpoint. In
-//! Python you would call `setLevel`.
+//! A filter (an `EnvFilter` of `tracing-subscriber`) such as `warn,shop::orders=debug`,
+//! read from `RUST_LOG`, writes WARN and above, but in the module `shop::orders` also
+//! INFO and DEBUG. `LogFilter::set` below replaces the filter at run time, for example on
+//! SIGHUP or from an admin endpoint. In Python you would call `setLevel`.
 //!
 //! Bounds: Unbounded: The length of a line. Writing to stdout blocks the thread, so cut
 //! long values before you log them.

@@ -4,9 +4,9 @@
 //! `tracing-opentelemetry` exports them. The client writes the id of its span into the
 //! header. The server reads the header, and makes the client's span the parent of its
 //! own. Python's `inject` and `extract` do the same. If a request is cancelled, its span
-//! ends too, because it is dropped. At the end, call `shutdown` of the provider in
-//! `spawn_blocking`. It blocks, and on a runtime with one thread an exporter that needs
-//! the runtime would hang.
+//! ends too, because it is dropped. At the end, call `shutdown` of the provider that
+//! `traces` below returns, in `spawn_blocking`. It blocks, and on a runtime with one
+//! thread an exporter that needs the runtime would hang.
 //!
 //! Trap: If you spawn a task, its spans start a separate trace. Add `.in_current_span()`
 //! to the future. (Python's `create_task` copies the context.) If you keep the guard of

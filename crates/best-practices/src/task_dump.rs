@@ -85,7 +85,7 @@ impl Tasks {
     }
 
     /// Returns the future, which is listed by this name until it completes or is dropped.
-    /// Wrap what you spawn.
+    /// Wrap each future that you spawn.
     pub fn track<F: Future>(
         &self,
         name: &str,

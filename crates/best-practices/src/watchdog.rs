@@ -100,7 +100,7 @@ impl Watchdog {
         }
     }
 
-    /// Returns the future with its polls watched. Wrap what you spawn.
+    /// Returns the future with its polls watched. Wrap each future that you spawn.
     pub fn watch<F: Future>(
         &self,
         name: &str,

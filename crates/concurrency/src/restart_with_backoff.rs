@@ -62,7 +62,7 @@ impl RestartPolicy {
 ///
 /// # Errors
 ///
-/// The last error, when the budget of restarts is spent or the runtime shuts down.
+/// The last error, when `max_restarts` restarts are used up or the runtime shuts down.
 ///
 /// # Panics
 ///

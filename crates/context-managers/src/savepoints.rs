@@ -2,17 +2,17 @@
 //!
 //! `Database::transaction` below runs one closure, the whole transaction, on a thread for
 //! blocking work, so a cancelled caller never leaves it half done. In the closure, the
-//! function `nested` runs a part of the transaction. If the part fails, only its own
-//! changes are undone, and the transaction continues. Parts may be nested.
+//! function `nested` runs a part of the transaction in a savepoint. If the part fails,
+//! only its own changes are undone, and the transaction continues. Parts may be nested.
 //!
 //! Bounds: If another program is writing, `transaction` tries to begin `attempts` times,
-//! with a pause of `delay` in between, and holds no thread in the pause. Then it returns
-//! an error. Unbounded: The time of the closure.
+//! with a pause of `delay` in between, and then returns an error. It holds no thread
+//! during a pause. Unbounded: The time of the closure.
 //!
 //! Trap: If the disk is full, or a statement with `ON CONFLICT ROLLBACK` fails, SQLite
-//! ends the whole transaction. Each later statement would then commit by itself. Of the
-//! `Result` in a `Result` that `nested` returns, the outer one is then an error: return
-//! it with `?`, and write nothing more.
+//! ends the whole transaction. Each later statement would then commit by itself. `nested`
+//! returns a `Result` in a `Result`, whose outer one is then an error. Return it with
+//! `?`, and write nothing more.
 //!
 //! Trap: If you begin with a plain BEGIN, read, and then write, another program may write
 //! in between. Your write then fails immediately with "database is locked". A longer

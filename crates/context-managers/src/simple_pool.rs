@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{AcquireError, Semaphore};
 use tokio::time::{Duration, sleep};
 
-/// Dropping it closes it.
+/// A connection. Dropping a connection closes it.
 pub struct Connection;
 
 async fn open() -> Connection {

@@ -1,10 +1,10 @@
 //! Read a Rust stream with `async for`, and a Python async generator from Rust.
 //!
-//! For the first, `Rows` below is a Python class with `__aiter__`, `__anext__` and
-//! `aclose`. A task of Tokio fills a bounded channel, so the task is at most `ahead` rows
-//! ahead of the reader. For the second, the function `total` awaits `__anext__` of a
-//! Python generator, and calls `aclose` even after an error, as `contextlib.aclosing`
-//! does.
+//! To Python, the stream is an object of the class `Rows` below, with `__aiter__`,
+//! `__anext__` and `aclose`. A task of Tokio fills a bounded channel, so the task is at
+//! most `ahead` rows ahead of the reader. In the other direction, the function `total`
+//! below awaits `__anext__` of a Python generator. It calls `aclose` even after an error,
+//! as `contextlib.aclosing` does.
 //!
 //! Bounds: Each stream holds at most `ahead` rows; then its task waits.
 //!

@@ -55,7 +55,7 @@ fn state() -> MutexGuard<'static, State> {
     STATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the runtime's handle, to spawn on. The first call starts the runtime.
+/// Returns a handle of the runtime, to spawn tasks on. The first call starts the runtime.
 ///
 /// Fails when the interpreter is ending.
 pub fn handle(py: Python<'_>) -> PyResult<Handle> {
