@@ -17,7 +17,7 @@
 //! shared between threads safely". A prepared statement cannot leave its thread either.
 //! Return values from the closure, or structs built from rows.
 //!
-//! In production: The crate `tokio-rusqlite` does the same, with one thread for each
+//! In production: The crate `tokio-rusqlite` also runs closures on one thread for each
 //! connection. `deadpool-sqlite` is a pool of connections.
 //!
 //! asyncio: loop.run_in_executor, asyncio.to_thread, asyncio.timeout, threading.Lock

@@ -2,10 +2,10 @@
 //!
 //! SMTP, POP3 and FTP end a line with CRLF. `CrlfLines` is a codec: `FramedRead` of
 //! tokio-util asks it to cut the received bytes into lines, and `FramedWrite` to add
-//! the CRLF. It returns a bad line as a normal item, `Err(BadLine)`, so your loop can
-//! answer "500 line too long" and read the next line. (asyncio's `readuntil` raises
-//! `LimitOverrunError`, and the caller has to remove the line.) A line with a single CR
-//! or LF inside is bad too, and is never written.
+//! the CRLF. `CrlfLines` returns a bad line as a normal item, `Err(BadLine)`, so your
+//! loop can answer "500 line too long" and read the next line. (asyncio's `readuntil`
+//! raises `LimitOverrunError`, and the caller has to remove the line.) A line with a
+//! single CR or LF inside is bad too, and `CrlfLines` refuses to write one.
 //!
 //! Bounds: `longest` bytes for a line. Of a longer line nothing is kept. Unbounded: The
 //! time for a line. Put a `timeout` around `next`.

@@ -222,9 +222,10 @@ impl Database {
     /// Runs `work` in a transaction, on a thread for blocking calls. Rolls back if `work`
     /// fails or panics.
     ///
-    /// Dropping the future while it waits for its turn changes nothing. Dropping it later
-    /// does not stop the transaction. Do not keep a polled future: it blocks all later
-    /// calls (`futurelock`).
+    /// Dropping the future while it waits for its turn changes nothing. Dropping it
+    /// later does not stop the transaction. Do not keep a future that has begun to wait
+    /// and that you no longer await, as after a `select!`: it blocks all later calls
+    /// (`futurelock`).
     pub async fn transaction<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T> + Send + 'static,

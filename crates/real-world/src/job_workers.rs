@@ -59,7 +59,8 @@ pub enum Ended<F, E> {
     Panicked(JoinError),
     #[error("it took too long")]
     TimedOut,
-    /// Through the handle that [`Queue::started`] got, or because the runtime shuts down.
+    /// It was aborted through the handle that [`Queue::started`] got, or because the
+    /// runtime shuts down.
     #[error("it was aborted")]
     Aborted,
     /// It was still running when `grace` was over. Give the job back: it is due now.

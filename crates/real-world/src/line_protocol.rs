@@ -2,10 +2,10 @@
 //!
 //! `tokio_util::codec::FramedRead` cuts a stream of bytes into items; its decoder says
 //! where an item ends. With a decoder for lines it is asyncio's
-//! `StreamReader.readuntil` with `limit`. Its `next` is cancel-safe: you can use it in
-//! `select!` and `timeout`, and no bytes are lost. A dropped `read_line` loses the
-//! bytes that it has read. Before you drop a socket, read it to its end: unread bytes
-//! reset the connection, and the client may lose the last answer.
+//! `StreamReader.readuntil` with `limit`. The `next` of a `FramedRead` is cancel-safe:
+//! you can use it in `select!` and `timeout`, and no bytes are lost. A dropped
+//! `read_line` loses the bytes that it has read. Before you drop a socket, read it to
+//! its end: unread bytes reset the connection, and the client may lose the last answer.
 //!
 //! Bounds: `Limits` holds the connections (further clients wait), the names in the
 //! store, the longest line and the times (then the connection ends). `LinesCodec::new`

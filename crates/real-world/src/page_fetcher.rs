@@ -1,9 +1,9 @@
 //! Fetch web pages, at most N concurrently: title, length, failed pages, order.
 //!
-//! In asyncio, all tasks usually exist from the start and wait for a semaphore. Here a
-//! task is spawned only when an earlier task has ended, so a million URLs are never a
-//! million tasks. `Pages::next` returns each page as soon as the page is ready, unlike
-//! `fetch_urls`.
+//! In asyncio, all tasks usually exist from the start and wait for a semaphore. Here
+//! `limit` tasks are spawned, and the next task only when one has ended. So a million
+//! URLs are never a million tasks. `Pages::next` returns each page as soon as the page
+//! is ready, unlike `fetch_urls`.
 //!
 //! Bounds: At most `limit` tasks run. A page of more than [`MAX_PAGE`] bytes is an
 //! error. The client's timeout limits a request. Unbounded: The list of URLs.

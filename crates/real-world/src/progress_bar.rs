@@ -9,9 +9,9 @@
 //! Bounds: One line of the terminal for each running download. Limit the downloads.
 //!
 //! Trap: If you call `println!` while bars are drawn, the text and the bars overwrite
-//! each other. Print inside `suspend`, which removes the bars while the closure runs.
-//! Do not use `MultiProgress::println`: if standard error is not a terminal, it prints
-//! nothing.
+//! each other. Print inside `MultiProgress::suspend`, which removes the bars while the
+//! closure runs. Do not use `MultiProgress::println`: if standard error is not a
+//! terminal, it prints nothing.
 //!
 //! See also: `download_to_file`, `upload`, `map_with_limit`.
 //!

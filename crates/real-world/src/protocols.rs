@@ -12,8 +12,9 @@
 //! fails. Unbounded: The size of a piece that your own tasks write.
 //!
 //! Trap: If you port `transport.write` to an unbounded channel, a client that sends but
-//! does not read fills your memory with its answers, because neither ever waits. Here
-//! the channel is bounded: while it is full, nothing more is read from the client.
+//! does not read fills your memory with its answers, because an unbounded channel never
+//! makes you wait. Here the channel is bounded: while it is full, nothing more is read
+//! from the client.
 //!
 //! Platforms: On Windows (Wine), the demonstration drops one more message.
 //!

@@ -204,9 +204,9 @@ pub enum RunError {
 /// Runs a program and shows its lines as they come. Returns when the child has ended and,
 /// unless it was killed, no process holds its pipes open.
 ///
-/// No zombie stays. If the future is dropped, or reading fails, the group is killed at
-/// once, and the runtime waits for the child later. A grandchild that has closed the
-/// pipes and ignores SIGTERM keeps running.
+/// No zombie stays. If the future is dropped, or reading fails, the group is killed
+/// immediately, and the runtime waits for the child later. A grandchild that has closed
+/// the pipes and ignores SIGTERM keeps running.
 ///
 /// An exit code other than 0 is no error. A line that is too long is one.
 pub async fn run_to_end(

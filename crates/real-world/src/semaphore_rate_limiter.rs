@@ -68,7 +68,8 @@ impl RateLimiter {
     /// counts. A call may come exactly one window after the oldest.
     ///
     /// If the future is dropped while it waits, nothing is counted, and the next waiter
-    /// gets the permit. Do not keep a polled future: it may hold a permit.
+    /// gets the permit. Do not keep a future that has begun to wait and that you no
+    /// longer await, as after a `select!`: it may hold a permit.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 //! Rate limit by a sliding window: never more than N calls in any minute.
 //!
 //! The limiter keeps the times of the last calls. At the limit, the next call waits
-//! until the oldest call is one window (here: a minute) ago. Only the first waiter
-//! sleeps, and the others queue behind it. A server should not wait: `try_acquire`
-//! refuses the call and returns the time for the header `Retry-After`.
+//! until the oldest call is one window (for example a minute) ago. Only the first
+//! waiter sleeps, and the others queue behind it. A server should not wait:
+//! `try_acquire` refuses the call and returns the time for the header `Retry-After`.
 //!
 //! | limiter | most calls in any window | keeps in memory |
 //! |---|---|---|
@@ -70,7 +70,8 @@ impl SlidingWindow {
     /// that the limit counts. A call may come exactly one window after the oldest.
     ///
     /// If the future is dropped while it waits, nothing is counted, and the next waiter
-    /// takes its turn. Do not keep a polled future: it blocks all later callers.
+    /// takes its turn. Do not keep a future that has begun to wait and that you no
+    /// longer await, as after a `select!`: it blocks all later callers.
     pub async fn acquire(&self) -> Instant {
         if let Ok(now) = self.try_acquire() {
             return now;

@@ -6,10 +6,10 @@
 //! runs in a transaction on a thread; so no transaction is held across an await. If the
 //! caller is dropped, its query is stopped and its transaction is rolled back.
 //!
-//! Bounds: A number of connections. A call fails if none is free within
-//! `acquire_timeout`. A statement fails if another program locks the file for longer
-//! than `busy_timeout`. Unbounded: The waiting calls, the time of a call, and the log,
-//! which grows as long as one transaction reads.
+//! Bounds: One writer and `readers` connections that read. A call fails if none is free
+//! within `acquire_timeout`. A statement fails if another program locks the file for
+//! longer than `busy_timeout`. Unbounded: The waiting calls, the time of a call, and
+//! the log, which grows as long as one transaction reads.
 //!
 //! Trap: If your transaction first reads and then writes, the write may fail
 //! immediately with "database is locked", because another connection has written after
@@ -60,7 +60,8 @@ pub enum PoolError<E = rusqlite::Error> {
     /// Opening, beginning or committing failed. Nothing has changed.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// For example with `COMMIT` or `INSERT OR ROLLBACK`. The stored rows are unknown.
+    /// The work contained, for example, `COMMIT` or `INSERT OR ROLLBACK`. Which of its
+    /// rows are stored is not known.
     #[error("the work ended its transaction itself")]
     Ended,
     #[error("{0}")]
@@ -137,9 +138,10 @@ impl Connections {
     /// Runs `work` in a transaction, on a thread. First come, first served. Commits if
     /// `work` returns `Ok`, and rolls back if it fails or panics.
     ///
-    /// If the future is dropped while it waits, `work` never starts. During `work`, long
-    /// statements then fail, and all is rolled back. After it, all is committed. Do not
-    /// keep a polled future: it blocks all later calls (`futurelock`).
+    /// If the future is dropped while it waits, `work` never starts. During `work`,
+    /// long statements then fail, and all is rolled back. After it, all is committed.
+    /// Do not keep a future that has begun to wait and that you no longer await, as
+    /// after a `select!`: it blocks all later calls (`futurelock`).
     ///
     /// In `work` use `savepoint`, not `transaction`. Its pragmas stay set. If `work`
     /// panics, so does `run`, and the connection is closed.

@@ -2,10 +2,10 @@
 //!
 //! `TcpStream::connect` is asyncio's `open_connection`: it looks the name up and tries
 //! each address. Neither function has a time limit, and an address that does not answer
-//! costs two minutes. Neither stream has a read timeout (std's
-//! `TcpStream::set_read_timeout` is missing in Tokio). So put a `timeout` around each
-//! step. For keepalive and TCP_USER_TIMEOUT, use `socket2::SockRef`. Try it:
-//! `nc -l 8080` in one terminal, `cargo run -- 127.0.0.1:8080 hello` in another.
+//! costs two minutes. Tokio's stream has no read timeout either (std has
+//! `TcpStream::set_read_timeout`). So put a `timeout` around each step. For keepalive
+//! and TCP_USER_TIMEOUT, use `socket2::SockRef`. Try it: `nc -l 8080` in one terminal,
+//! `cargo run -- 127.0.0.1:8080 hello` in another.
 //!
 //! Bounds: [`Limits`] holds the time to connect, the time of the exchange, and the
 //! longest answer. Above a limit, `ask` returns an error.

@@ -91,7 +91,8 @@ impl TokenBucket {
     /// Waits for a token and takes it. Returns the moment that the limit counts.
     ///
     /// If the future is dropped while it waits, it takes nothing, and the next waiter
-    /// gets the token. Do not keep a polled future: it blocks all later callers.
+    /// gets the token. Do not keep a future that has begun to wait and that you no
+    /// longer await, as after a `select!`: it blocks all later callers.
     pub async fn acquire(&self) -> Instant {
         self.take(1).await
     }

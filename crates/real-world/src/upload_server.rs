@@ -9,7 +9,7 @@
 //!
 //! Bounds: [`Limits`] holds the largest file (above it 413), the longest waits (408)
 //! and the most concurrent uploads (503). Unbounded: The stored files, and the
-//! connections that send no request; `api_server` limits these.
+//! connections that send no request; `http_server` limits these.
 //!
 //! Trap: If you refuse a large body and close the connection immediately, the client
 //! may never see your answer: it is still sending, and its system reports "Connection

@@ -16,8 +16,8 @@
 //!
 //! Trap: If you take the lock on a connection of a pool, it is not released when the
 //! connection returns to the pool. The next user of this connection gets the lock as
-//! well, as the server only counts. Then two parts of your program both believe that
-//! they lead. Use a separate connection.
+//! well, because for one connection the server only counts. Then two parts of your
+//! program both believe that they lead. Use a separate connection.
 //!
 //! See also: `pg_cron_once` (a job that is due at a time), `lease`, `pg_transaction`.
 //!
