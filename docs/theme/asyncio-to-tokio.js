@@ -116,6 +116,18 @@ document.querySelector(".search input")?.addEventListener("input", ({ target }) 
     });
 })();
 
+// The commands break between their words, not after a hyphen.
+for (const code of document.querySelectorAll(".take pre > code")) {
+    code.innerHTML = code.innerHTML.replace(/[^\s<>]+(?![^<]*>)/g, "<span>$&</span>");
+}
+
+// In a narrow window the cells of a row stand below each other, each with the name of its column.
+for (const { tHead, tBodies } of document.querySelectorAll("main table:not([class])")) {
+    for (const cell of [...tBodies].flatMap((body) => [...body.rows]).flatMap((row) => [...row.cells])) {
+        cell.dataset.column = tHead.rows[0].cells[cell.cellIndex].textContent;
+    }
+}
+
 // What scrolls within itself can be scrolled by keyboard too.
 for (const block of document.querySelectorAll("main pre > code, .timeline-box")) {
     if (block.scrollWidth > block.clientWidth) {

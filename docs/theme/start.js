@@ -36,7 +36,7 @@ const parts = {
     "book-search": `
         <div id="mdbook-search-wrapper" class="hidden">
         <form id="mdbook-searchbar-outer" class="searchbar-outer">
-        <input type="search" id="mdbook-searchbar" placeholder="Search: as_completed, mpsc, future cannot be sent"
+        <input type="search" id="mdbook-searchbar" placeholder="Search: gather, mpsc, not Send"
             aria-label="Search this book" aria-controls="mdbook-searchresults-outer">
         </form>
         <div id="mdbook-searchresults-outer" class="searchresults-outer hidden">

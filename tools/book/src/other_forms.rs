@@ -197,9 +197,9 @@ fn page(
     Page {
         path: format!("{id}.html"),
         title: chapter.name.clone(),
-        note: match chapter.number {
-            Some(_) if chapter.sub_items.is_empty() => heading,
-            _ => sentence.trim_end_matches('.').to_owned(),
+        note: match id.contains('/') {
+            true => heading,
+            false => sentence.trim_end_matches('.').to_owned(),
         },
         description,
         begins,

@@ -66,10 +66,19 @@ fn book(contents: &Contents<'_>) -> Result<Book> {
     lists.insert(at, ("changes", "Changes", changes::page(&contents.changes)));
     for (name, title, text) in lists {
         let mut list = page(title, text, name);
-        for guide in contents.guides.iter().filter(|_| name == "by-guide") {
+        for (guide, own) in contents
+            .guides
+            .iter()
+            .zip(1..)
+            .filter(|_| name == "by-guide")
+        {
             let (text, name) =
                 (guide_page::page(contents, guide)?, links::guide_name(guide));
+            // The numbers nest them in the table of contents.
+            list.number = Some(SectionNumber::new([0]));
+            let number = SectionNumber::new([0, own]);
             let mut own = page(&guide.full_title(), text, &name);
+            own.number = Some(number);
             own.parent_names = vec![title.to_owned()];
             list.sub_items.push(own.into());
         }
