@@ -67,6 +67,7 @@ PROGRAMS = (
     ("a library", "", None),
 )  # fmt: skip
 SHUTDOWN = "real-world/shutdown_in_three_steps"
+SIGNALS = "real-world/graceful_shutdown"
 TESTS = re.compile(r"(^|/)(tests?|docs|examples)/|(^|/)(test_|conftest)|_test\.py$")
 SKIPPED = ("node_modules", "site-packages", "__pycache__")
 
@@ -216,7 +217,7 @@ class Report:
         pages.sort(key=lambda id: BUILT.index(id.partition("/")[0]))
         ends = self.places.keys() & {"asyncio.create_task", "asyncio.TaskGroup"}
         if pages and (kind.endswith(("server", "worker")) or ends):
-            pages.append(SHUTDOWN)
+            pages.append(SIGNALS if "loop.add_signal_handler" in own else SHUTDOWN)
         entries = self.tables.entries
         open_ = (it for it in self.places if entries[it]["status"] == "none")
         return kind, pages, sorted(open_)

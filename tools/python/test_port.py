@@ -337,6 +337,18 @@ class Reports(unittest.TestCase):
         self.assertEqual(plan["kind"], "a UDP client or server")
         self.assertIn("real-world/udp_server", plan["pages"])
 
+    def test_a_server_that_handles_signals_ends_with_the_page_of_signals(self):
+        serve = "import asyncio\nasync def main():\n    loop = asyncio.get_running_loop()\n"
+        serve += "    await asyncio.start_server(print, '', 1)\n    %s\nasyncio.run(main())\n"
+        for inside, page in (
+            ("loop.add_signal_handler(15, print)", "real-world/graceful_shutdown"),
+            ("loop.call_soon(print)", "real-world/shutdown_in_three_steps"),
+        ):
+            with self.subTest(page), tempfile.TemporaryDirectory() as folder:
+                Path(folder, "served.py").write_text(serve % inside)
+                plan = json.loads(port("--json", folder)[1])["plan"]
+                self.assertEqual(plan["pages"][-1], page)
+
     def test_a_word_of_a_sentence_is_no_crate(self):
         with tempfile.TemporaryDirectory() as folder:
             Path(folder, "name.py").write_text(textwrap.dedent("""
