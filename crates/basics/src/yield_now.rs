@@ -1,10 +1,11 @@
 //! Let other tasks run: `yield_now`, for asyncio's `sleep(0)`.
 //!
 //! A loop that has nothing to wait for keeps its turn until it ends; `yield_now().await`
-//! ends the turn. So the futures of this short `join_all` alternate. A `join!` starts
-//! each round with a different future: A1 B1, B2 A2, A3 B3. Spawned tasks run in any
-//! order. In a loop of many small steps, call `consume_budget` instead, which yields only
-//! now and then.
+//! ends the turn. Here two futures in a `join_all` end their turn after each step, so
+//! their steps alternate: A1 B1, A2 B2, A3 B3. Do not rely on such an order. A `join!`
+//! starts each round with another future (A1 B1, B2 A2, A3 B3), and spawned tasks run in
+//! any order. In a loop of many small steps, call `consume_budget` instead, which yields
+//! only now and then.
 //!
 //! Trap: If you write `sleep(Duration::ZERO)` for `asyncio.sleep(0)`, you start a timer,
 //! which waits for the next millisecond. Five hundred such sleeps take more than 250 ms;

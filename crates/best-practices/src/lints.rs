@@ -1,11 +1,14 @@
 //! Let clippy refuse async mistakes that compile, and see what each mistake costs.
 //!
-//! The compiler accepts the five mistakes in this file. `#![deny(..)]` below makes four
-//! of them errors of `cargo clippy`, and `#[expect(..)]` marks each as intended here. The
-//! fifth mistake is to drop the handle of a task. The lint `unused_results` refuses it,
-//! but also harmless lines such as `map.insert(key, value);`. For a whole package, paste
-//! the table on the page "production checklist" into `Cargo.toml`. In Python, ruff's
-//! rules RUF006 and ASYNC refuse two of the five.
+//! The compiler accepts the five mistakes in this file: a future that nobody awaits, so
+//! it never runs; a lock that is held over an await, so others wait; one `read` for a
+//! whole message, which may bring a part; a blocking call, which stops other futures; and
+//! a dropped task handle, so nobody sees the task's error. `#![deny(..)]` below makes the
+//! first four errors of `cargo clippy`, and `#[expect(..)]` marks each as intended here.
+//! The lint `unused_results` refuses the fifth, but also harmless lines such as
+//! `map.insert(key, value);`. For a whole package, paste the table on the page
+//! "production checklist" into `Cargo.toml`. In Python, ruff's rules RUF006 and ASYNC
+//! refuse two of the five.
 //!
 //! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you that
 //! `save` never runs. A future that has a name counts as used, even if it is never

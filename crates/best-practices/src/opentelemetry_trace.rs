@@ -4,13 +4,16 @@
 //! `tracing-opentelemetry` exports them. The client writes the id of its span into the
 //! header. The server reads the header, and makes the client's span the parent of its
 //! own. Python's `inject` and `extract` do the same. If a request is cancelled, its span
-//! ends too, because it is dropped. At the end, call `shutdown` of the provider that
-//! `traces` below returns, in `spawn_blocking`. It blocks, and on a runtime with one
-//! thread an exporter that needs the runtime would hang.
+//! ends too, because it is dropped. `traces` below returns a provider, which collects the
+//! spans and hands them to the exporter, which sends them. At the end, call `shutdown` of
+//! the provider: it waits until the last spans are sent, and blocks its thread meanwhile.
+//! So call it in `spawn_blocking`. If the runtime had only that thread, an exporter that
+//! needs the runtime could never send.
 //!
 //! Trap: If you spawn a task, its spans start a separate trace. Add `.in_current_span()`
-//! to the future. (Python's `create_task` copies the context.) If you keep the guard of
-//! `enter` over an await, other tasks get your span.
+//! to the future. (Python's `create_task` copies the context.) If you await while you
+//! keep the guard of `span.enter()`, other tasks get your span, because it is active on
+//! the thread until the guard is dropped. Write `.instrument(span)`.
 //!
 //! Trap: If `main` just returns, the last spans are lost, because a global subscriber is
 //! never dropped, and so never flushed. Call `shutdown` at the end of `main`, even after

@@ -3,20 +3,24 @@
 //! A span of the crate `tracing`, with fields such as the request id, takes the place of
 //! a contextvar. Each line that the future `handle(..).instrument(span)` logs has the
 //! fields of the span, under the key `span`. structlog writes them at the top level.
-//! `flatten_event` moves only the fields of the log call itself to the top level.
+//! Here, only what you write in the log call itself, such as `status = 200`, is moved to
+//! the top level, by `flatten_event`.
 //!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
-//! errors are logged. A default directive counts only if the filter is empty. Put `info,`
-//! before the filter, as `subscriber` below does.
+//! errors are logged. `with_default_directive` does not help for long: it counts only
+//! while `RUST_LOG` is empty, so `RUST_LOG=shop=debug` silences all other modules. Put
+//! `info,` before the value, as `subscriber` below does.
 //!
 //! Trap: If you spawn a task, its lines have no request id, because a task of Tokio
 //! starts without a span. (A task of asyncio copies the context.) Add
 //! `.in_current_span()` to the future; in `spawn_blocking`, call `span.in_scope(|| ..)`.
-//! If you keep the guard of `entered()` over an await in `main`, lines get the ids of
-//! other requests.
 //!
 //! Trap: If you put `#[instrument]` on a function, its arguments are logged, passwords
 //! too. Write `#[instrument(skip_all)]`.
+//!
+//! Trap: If you await while you keep the guard of `span.entered()`, other futures log
+//! with your request's id, because the span is active on the thread until the guard is
+//! dropped. (In a spawned task, this does not compile.) Write `.instrument(span)`.
 //!
 //! In production: The crate `tracing-appender` writes lines in a separate thread, and
 //! begins a file each day with `rolling::daily`. When its queue is full, it drops lines.

@@ -2,17 +2,17 @@
 //!
 //! Each job is a task with a `tokio::time::interval`, whose ticks do not drift. The
 //! task awaits each run, so the runs of a job never overlap. If a run takes longer than
-//! a period, ticks are missed. `MissedTickBehavior` decides what follows: `Burst` makes
-//! up for them, `Skip` keeps to the grid, and `Delay` counts from the late tick
-//! (`interval_ticks`). An error or a panic ends one run only. For a single job, an
-//! `interval` and a loop are enough.
+//! a period, ticks are missed. `MissedTickBehavior` decides what follows. `Burst` makes
+//! up for the missed ticks, `Skip` leaves them out and goes on at the next planned time,
+//! and `Delay` counts from the late tick (see `interval_ticks`). An error or a panic ends
+//! one run only. For a single job, an `interval` and a loop are enough.
 //!
 //! Bounds: One run of each job at a time. Unbounded: The jobs, and the time of a run.
 //!
 //! Trap: If you stop the scheduler exactly when a tick is due, one more run may begin.
-//! `select!` without `biased` chooses between tick and stop at random, and
-//! `run_until_cancelled` always takes the tick. Put the stop first in a `select!` with
-//! `biased`, as here.
+//! If both are ready, `select!` takes one of them at random. With `biased`, it takes the
+//! first ready arm in the order written: so put the stop first, as here. (The method
+//! `run_until_cancelled` of a token always takes the tick.)
 //!
 //! Trap: If `first`, the wait before the first run, is zero, all your processes run all
 //! jobs when they start, and load the database together. Give each process a random

@@ -5,9 +5,10 @@
 //! and do the close handshake yourself. Reading and writing run concurrently, so the
 //! server still hears a client that does not read.
 //!
-//! Bounds: `Limits` holds the connections (further clients wait), the times and the
-//! longest message; the crate's default is 64 MiB. Outgoing messages wait in your own
-//! queue.
+//! Bounds: `Limits` sets the greatest number of connections (further clients wait), the
+//! longest message (the crate's default is 64 MiB), and the times for the handshake, for
+//! pings, for a silent client and for the close. Outgoing messages wait in a queue that
+//! you create, so you choose its size.
 //!
 //! Trap: If you accept every handshake, any web page that your user visits can open a
 //! WebSocket to your server with this user's cookies, and act in his name. The browser
