@@ -1,5 +1,5 @@
 //~ unused_must_use unused `AbortOnDropHandle` that must be used
-//! A handle that aborts is not kept, so the task is aborted at once.
+//! A handle that aborts is not kept, so the task is aborted immediately.
 //!
 //! example: drop_or_detach
 

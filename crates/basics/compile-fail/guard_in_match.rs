@@ -1,5 +1,5 @@
 //~ error future cannot be sent between threads safely
-//! A `match` on a locked value: its guard, which has no name, lives until the end of it.
+//! A `match` on a locked value: the guard lives until the end of the `match`.
 //!
 //! example: share_state
 

@@ -1,11 +1,13 @@
 //! A command line tool with an async main: arguments, a timeout, and an exit code.
 //!
 //! The crate clap takes the place of argparse: derive the parser from a struct. Parse
-//! before the first await, and pass the arguments to async code. Results go to standard
-//! output, errors to standard error. This program prints each page as soon as the page
-//! has come, and ends at the first error. Wrong arguments end with exit code 2, as with
-//! argparse. `println!` panics if the reader of a pipe has left (`| head -1`). So this
-//! program prints with `writeln!`, which returns an error.
+//! before the first await, and pass the arguments to async code. Wrong arguments end with
+//! exit code 2, as with argparse.
+//!
+//! This program prints each page as soon as the page has come, and ends at the first
+//! error. Results go to standard output, errors to standard error. `println!` panics if
+//! the reader of a pipe has left (`| head -1`). So this program prints with `writeln!`,
+//! which returns an error.
 //!
 //! Bounds: The program sends at most 10 requests at the same time. After `--timeout-ms`
 //! the whole run ends with an error, "timed out".

@@ -2,10 +2,11 @@
 //!
 //! A `TaskTracker` of the crate `tokio-util` counts the tasks that it spawns. A task that
 //! has a clone of the tracker can spawn more tasks. `wait` returns when the tracker is
-//! closed and all tasks have ended. To shut a task down, cancel the `CancellationToken`
-//! that the task listens to, and then call `wait`. When `main` returns, running tasks are
-//! dropped at their current await. Their destructors (`Drop`) still run, the lines after
-//! that await do not.
+//! closed and all tasks have ended.
+//!
+//! To shut a task down, cancel the `CancellationToken` that the task listens to, and then
+//! call `wait`. When `main` returns, running tasks are dropped at their current await.
+//! Their destructors (`Drop`) still run, the lines after that await do not.
 //!
 //! Trap: If you do not call `close`, the tracker's `wait` never returns, even when all
 //! tasks have ended.

@@ -3,10 +3,12 @@
 //! If you build a runtime (Tokio's event loop), you can keep it, use it again and drop
 //! it, like an `asyncio.Runner`. `new_current_thread` runs tasks on the caller's thread,
 //! as asyncio does, and only during `block_on`. `new_multi_thread` has its own threads,
-//! so its tasks run all the time: servers use it. There is one thread for each core that
-//! the process may use; a container's CPU limit lowers that number. `worker_threads` sets
-//! the number in code, the environment variable `TOKIO_WORKER_THREADS` from outside. Both
-//! runtimes have further threads for blocking calls.
+//! so its tasks run all the time: servers use it. Both runtimes have further threads for
+//! blocking calls.
+//!
+//! A multi-thread runtime has one thread for each core that the process may use; a
+//! container's CPU limit lowers that number. `worker_threads` sets the number in code,
+//! the environment variable `TOKIO_WORKER_THREADS` from outside.
 //!
 //! Bounds: Each runtime has at most 512 threads for blocking calls
 //! (`max_blocking_threads`). Further calls wait. `shutdown_timeout` limits the wait for

@@ -2,10 +2,12 @@
 //!
 //! All three workers start immediately, in the order of the list. Then each continues
 //! when its wait is over, so they finish in the order of their delays. The results keep
-//! the order of the list. `join_all` runs the workers as one task, which is never on two
-//! threads at the same time. A turn lasts from one await to the next, and no other worker
-//! runs during that turn. So a total needs no lock: a `Cell` holds a value that several
-//! functions may change.
+//! the order of the list.
+//!
+//! `join_all` runs the workers as one task, which is never on two threads at the same
+//! time. A turn lasts from one await to the next, and no other worker runs during that
+//! turn. So a total needs no lock: a `Cell` holds a value that several functions may
+//! change.
 //!
 //! Trap: If a worker reads the total, awaits, and then writes the total back, the
 //! additions that others made during the await are lost.

@@ -2,9 +2,11 @@
 //!
 //! A `oneshot` is a channel that hands one value to one waiter. If the work may fail,
 //! send a `Result`. A `SetOnce` can be set from anywhere, awaited by several tasks, and
-//! read at any time. If the waiter has given up, asyncio's `set_result` raises
-//! `InvalidStateError`. Tokio's `send` returns the value instead. A second `send` does
-//! not compile: "use of moved value: `sender`".
+//! read at any time.
+//!
+//! If the waiter has given up, asyncio's `set_result` raises `InvalidStateError`. Tokio's
+//! `send` returns the value instead. A second `send` does not compile: "use of moved
+//! value: `sender`".
 //!
 //! Trap: If you drop the sender, its waiter gets an error, so keep the sender. In asyncio
 //! the waiter would hang forever. A waiter of a `SetOnce` that nobody sets hangs, too.

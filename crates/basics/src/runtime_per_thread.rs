@@ -2,11 +2,12 @@
 //!
 //! Tasks of a `LocalRuntime` (an event loop that stays on its thread) may share `Rc` and
 //! `RefCell`. `Shard`, a struct of this file, is such a thread. Other threads send
-//! closures to a shard, and the closures' futures run on the shard's thread. A runtime
-//! per thread pays if each request needs the data of one thread only. Otherwise prefer
-//! one multi-thread runtime, which gives work to idle threads. If tasks share no data,
-//! use a `LocalPoolHandle` of `tokio-util`. With Python's GIL, only one loop runs at a
-//! time.
+//! closures to a shard, and the closures' futures run on the shard's thread.
+//!
+//! A runtime per thread pays if each request needs the data of one thread only. Otherwise
+//! prefer one multi-thread runtime, which gives work to idle threads. If tasks share no
+//! data, use a `LocalPoolHandle` of `tokio-util`. With Python's GIL, only one loop runs
+//! at a time.
 //!
 //! Bounds: At most 100 jobs wait for a thread, then `run` waits. Running jobs are
 //! unbounded: a job whose caller is gone keeps running.

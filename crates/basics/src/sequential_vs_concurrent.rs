@@ -1,11 +1,12 @@
 //! Sequential or concurrent: await calls one after another, or run them together.
 //!
 //! Two awaits in a row take the sum of both times. Creating both futures first does not
-//! help, because creating a future starts nothing. `join!` runs futures concurrently and
-//! returns all results, errors too. `join_all` does the same for a list. `join!` and
-//! `join_all` are like `gather(return_exceptions=True)`. `try_join!` returns the first
-//! error and drops the other futures, as a `TaskGroup` cancels its tasks. `tokio::spawn`
-//! starts a task that runs from then on.
+//! help, because creating a future starts nothing.
+//!
+//! `join!` runs futures concurrently and returns all results, errors too. `join_all` does
+//! the same for a list. `join!` and `join_all` are like `gather(return_exceptions=True)`.
+//! `try_join!` returns the first error and drops the other futures, as a `TaskGroup`
+//! cancels its tasks. `tokio::spawn` starts a task that runs from then on.
 //!
 //! Trap: If two futures of a `join!` change one value, the compiler reports "cannot
 //! borrow `log` as mutable more than once". Return values instead.

@@ -6,7 +6,9 @@
 //! `handle.block_on(task)` waits for the task, as Python's `result()` does, and returns
 //! an error if the task panicked. A current-thread runtime runs the task only while its
 //! own thread awaits in `main` or in `block_on`. Until then your thread waits, without a
-//! limit. To send values to async code, use a channel: channels work between any threads,
+//! limit.
+//!
+//! To send values to async code, use a channel: channels work between any threads,
 //! without `call_soon_threadsafe`. A channel returns an error if the other side is
 //! dropped.
 //!

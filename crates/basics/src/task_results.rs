@@ -3,9 +3,11 @@
 //! Await a task's handle to get its result. If the function can fail, you get a `Result`
 //! around the function's own `Result`. `Ok(Err(error))` is an error that the function
 //! returned. `Err(join_error)` means that the task panicked or was aborted. Python raises
-//! in all three cases. A panic is for bugs, such as a failed `assert!` or `expect`. A
-//! panic ends its task, not the program. `??` passes on both kinds of error. For a
-//! function that cannot fail, see the example `create_task`.
+//! in all three cases.
+//!
+//! A panic is for bugs, such as a failed `assert!` or `expect`. A panic ends its task,
+//! not the program. `??` passes on both: the `JoinError`, and the function's own error.
+//! For a function that cannot fail, see the example `create_task`.
 //!
 //! Trap: If a task that nobody awaits returns an `Err`, nothing is printed; Python logs
 //! "Task exception was never retrieved". A panic is printed to standard error

@@ -1,5 +1,5 @@
 //~ E0277 `(dyn std::error::Error + 'static)` cannot be sent between threads safely
-//! A task returns an error in a box that is not allowed to move to another thread.
+//! A task returns a boxed error that may not move to another thread.
 //!
 //! example: propagate_with_question_mark
 

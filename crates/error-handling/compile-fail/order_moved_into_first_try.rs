@@ -1,5 +1,5 @@
 //~ E0507 cannot move out of `order`, a captured variable in an `FnMut` closure
-//! A closure that is called for each try cannot give its order away in the first one.
+//! A closure that is called for each attempt moves its `order` into the first attempt.
 //!
 //! example: hedged_request
 

@@ -1,5 +1,5 @@
 //~ error captured variable cannot escape `FnMut` closure body
-//! A closure that is called for each try changes what it captured within the future.
+//! A closure that runs for each attempt changes a captured variable in its future.
 //!
 //! example: retry
 

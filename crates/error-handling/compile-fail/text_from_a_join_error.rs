@@ -1,5 +1,5 @@
 //~ E0277 the trait `From<JoinError>` is not implemented for `String`
-//! The error of a task is a text, and no text can be made of its panic.
+//! A task's error type is `String`, and a panic cannot be converted to a `String`.
 //!
 //! example: gather_errors
 

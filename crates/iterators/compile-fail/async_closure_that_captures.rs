@@ -1,5 +1,5 @@
 //~ error async closure does not implement `FnMut` because it captures state
-//! An async closure, in an adapter, that uses what is around it.
+//! An async closure, in an adapter, that uses a local variable.
 //!
 //! example: comprehensions
 

@@ -1,5 +1,5 @@
 //~ E0597 does not live long enough
-//! A task that is given a stream over somebody else's data.
+//! A task that gets a stream over data of its caller.
 //!
 //! example: stream_in_a_struct
 

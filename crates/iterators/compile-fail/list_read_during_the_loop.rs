@@ -1,5 +1,5 @@
 //~ E0502 cannot borrow `found` as immutable because it is also borrowed as mutable
-//! A list that is read while the loop that fills it has only paused.
+//! A list that is read while the loop that fills the list has only paused.
 //!
 //! example: deadline_for_the_loop
 

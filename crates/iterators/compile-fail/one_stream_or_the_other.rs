@@ -1,5 +1,5 @@
 //~ E0308 `if` and `else` have incompatible types
-//! One generator or the other.
+//! An `if` whose two branches are streams of different types.
 //!
 //! example: either_stream
 

@@ -1,5 +1,5 @@
 //~ E0599 no method named `into_remainder` found
-//! `into_remainder` on a `ChunksTimeout` that lies in a box, in a struct.
+//! `into_remainder` on a `ChunksTimeout` that a struct keeps in a box.
 //!
 //! example: chunks_timeout
 

@@ -2,10 +2,11 @@
 //!
 //! The function `select` of the crate `futures` merges two streams (async iterators),
 //! `select_all` any number of streams of one type. The merged stream ends when every
-//! source has ended. Map sources of different types into one enum first. `select_all`
-//! needs streams that may be moved (`Unpin`). Box a generator, which otherwise "cannot be
-//! unpinned". If the generators come from several functions, `.boxed()` gives all of them
-//! one type.
+//! source has ended. Map sources of different types into one enum first.
+//!
+//! `select_all` needs streams that may be moved (`Unpin`). Box a generator, which
+//! otherwise "cannot be unpinned". If the generators come from several functions,
+//! `.boxed()` gives all of them one type.
 //!
 //! Trap: If your loop body awaits something else, no source runs in that time, because
 //! only the loop polls the sources (lets them run). In asyncio, each source is a task
