@@ -31,7 +31,7 @@ use std::io::{self, ErrorKind};
 use tokio_util::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio_util::codec::{Decoder, Encoder, FramedRead};
 
-/// Why a line does not count. The next line does.
+/// Why a line is refused. The next line is read all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadLine {
     #[error("line too long")]
@@ -44,7 +44,7 @@ pub enum BadLine {
 #[derive(Clone, Debug)]
 pub struct CrlfLines {
     longest: usize,
-    /// So many bytes of the buffer contain no CRLF.
+    /// This number of bytes at the start of the buffer contain no CRLF.
     searched: usize,
     /// The line is too long already, and its first part is gone.
     is_too_long: bool,

@@ -43,7 +43,7 @@ pub enum CallError {
     /// The function's own error.
     #[error("{0}")]
     Failed(Failure),
-    /// Such as a map whose keys are no texts.
+    /// The result cannot become JSON, for example a map whose keys are not texts.
     #[error("its result is no JSON: {0}")]
     Result(serde_json::Error),
 }

@@ -113,7 +113,8 @@ impl PgTls {
         Ok(timeout(self.limit, asking).await??)
     }
 
-    /// Returns a pool that makes connections when they are needed, and at most so many.
+    /// Returns a pool of at most `connections` connections, which are made when they
+    /// are needed.
     pub fn pool(&self, connections: usize) -> Pool {
         let manager = Manager::new(self.config.clone(), self.tls.clone());
         Pool::builder(manager)
