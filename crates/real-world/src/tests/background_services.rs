@@ -205,6 +205,27 @@ async fn ten_thousand_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_good_run_resets_the_restarts_in_a_row() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&runs);
+    let service = move |stop| {
+        let is_good = counted.fetch_add(1, SeqCst) < 5;
+        async move {
+            if is_good {
+                sleep(RESTARTS.good_run).await;
+            }
+            fails(stop).await
+        }
+    };
+    let mut supervisor = supervisor(RESTARTS);
+    supervisor.start("a", service).expect("a new name");
+    let end = timeout(10 * HOUR, supervisor.next()).await;
+    assert_eq!(end, Ok(Some(("a".to_string(), failed("scheduled")))));
+    // Two restarts after the last good run.
+    assert_eq!(runs.load(SeqCst), 5 + 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn limits() {
     for limit in [0, 1, 5] {
         let runs = Arc::new(AtomicU32::new(0));

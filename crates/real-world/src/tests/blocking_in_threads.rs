@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::timeout;
 
@@ -132,4 +133,26 @@ fn a_shutdown_with_a_timeout_does_not_wait_for_the_call() {
     // Dropping the runtime would hang here.
     runtime.shutdown_timeout(Duration::from_millis(10));
     drop(release);
+}
+
+#[tokio::test]
+async fn a_dropped_call_that_can_be_stopped_returns_and_releases_its_permit() {
+    let pool = BlockingPool::new(1);
+    let (begin, begun) = oneshot::channel();
+    let call = pool.run_stoppable(move |stop| {
+        let _ = begin.send(());
+        // Longer than the test waits.
+        for _ in 0..200_000 {
+            if stop.is_cancelled() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+    });
+    tokio::select! {
+        ended = call => panic!("nobody stops it: {ended:?}"),
+        begun = begun => begun.expect("it begins"),
+    }
+    let next = timeout(LONG, pool.run(|| ())).await;
+    assert!(next.expect("wedged").is_ok());
 }
