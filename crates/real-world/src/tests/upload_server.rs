@@ -104,7 +104,18 @@ async fn files_of_all_sizes_are_stored_whole_and_readable_as_others() {
         assert_eq!(mode(&path), mode(&plain));
     }
     let chunks = stream::repeat_with(|| Ok::<_, Infallible>("x".repeat(1_000)));
-    for body in [vec![7; 100_001].into(), Body::wrap_stream(chunks)] {
+    // Without a length.
+    let streamed = |bytes| {
+        let piece = Ok::<_, Infallible>(vec![7; bytes]);
+        Body::wrap_stream(stream::iter([piece]))
+    };
+    let stored = server.put("100000", streamed(100_000)).await;
+    assert_eq!(stored, (201, "100000 bytes stored".to_owned()));
+    for body in [
+        vec![7; 100_001].into(),
+        streamed(100_001),
+        Body::wrap_stream(chunks),
+    ] {
         let refused = server.put("large", body).await;
         assert_eq!(refused, (413, "more than 100000 bytes".to_owned()));
     }
