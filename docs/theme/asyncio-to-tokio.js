@@ -130,7 +130,7 @@ for (const { tHead, tBodies } of document.querySelectorAll("main table:not([clas
 
 // What scrolls within itself can be scrolled by keyboard too.
 for (const block of document.querySelectorAll("main pre > code, .timeline-box")) {
-    if (block.scrollWidth > block.clientWidth) {
+    if (block.scrollWidth > block.clientWidth || block.scrollHeight > block.clientHeight) {
         block.tabIndex = 0;
     }
 }

@@ -1,6 +1,5 @@
 //! The pages that lead to the examples.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use anyhow::Result;
@@ -125,9 +124,7 @@ impl<'a> ByName<'a> {
         let categories = self.0.names.chunk_by(is_same).map(|names| {
             let category = names[0].category.as_str();
             let mut names: Vec<&ApiName> = names.iter().collect();
-            // Search does not tell `asyncio.timeout` from `asyncio.Timeout`: the first
-            // wins.
-            names.sort_by_key(|name| (name.name.to_lowercase(), Reverse(&name.name)));
+            names.sort_by_key(|name| name.name.to_lowercase());
             (category, names)
         });
         categories.collect()
@@ -169,14 +166,6 @@ fn status(status: &Status) -> [&'static str; 2] {
         Status::Pattern => ["pattern", "a few lines"],
         Status::None => ["none", "none"],
     }
-}
-
-/// Returns the name without what it belongs to, `wait_for` of `asyncio.wait_for`, and
-/// whether it belongs to a module rather than to a class or loop.
-fn short(name: &str) -> Option<(&str, bool)> {
-    let (before, short) = name.rsplit_once('.')?;
-    let is_module = before.chars().all(|c| c.is_ascii_lowercase());
-    Some((short, is_module && before != "loop"))
 }
 
 impl<'a> ByMessage<'a> {

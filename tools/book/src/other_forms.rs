@@ -108,18 +108,20 @@ pub fn write(
             .as_deref()
             .context("a chapter without a page")?;
         let id = path.with_extension("").display().to_string();
-        let entry = entries.get(id.as_str());
-        let text = match entry {
+        let is_chapter = contents.chapters.iter().any(|it| it.page == id);
+        let text = match entries.get(id.as_str()) {
             Some(entry) => plain(contents, entry)?,
+            None if is_chapter => chapter.content.clone(),
             None => markdown(&chapter.content)?,
         };
-        let text = links.replace_all(&text, "]($1.html.md$2").into_owned();
+        let text = links.replace_all(&text, "]($1.html.md$2");
+        let text = text.replace("/SKILL.html.md)", "/SKILL.md)");
         if !chapter.sub_items.is_empty() {
             begins = Some(chapter.name.clone());
         }
         let page = page(chapter, &id, &text, begins.take(), &any);
         write(&format!("{}.md", page.path), &text)?;
-        if contents.chapters.iter().any(|it| it.page == id) {
+        if is_chapter {
             full.push(text.clone());
         }
         if let Some((name, _)) = SKILL.iter().find(|(_, page)| *page == id) {
@@ -293,8 +295,7 @@ fn with_headings(text: &str) -> String {
 }
 
 /// What stands in Markdown for the HTML of lists and tables.
-const MARKDOWN: [(&str, &str); 14] = [
-    (r"<(?:span|p|div)[^>]* hidden>.*?</(?:span|p|div)>", ""),
+const MARKDOWN: [(&str, &str); 13] = [
     (
         r#"<a href="([^":]+)\.html([^"]*)">(.*?)</a>"#,
         "[$3]($1.md$2)",
@@ -318,12 +319,9 @@ const MARKDOWN: [(&str, &str); 14] = [
 
 /// Returns the text of a page that lists what others have, as Markdown.
 fn markdown(text: &str) -> Result<String> {
-    let is_list = ["<table", "<dl", "class=\"api"]
-        .iter()
-        .any(|it| text.contains(it));
     let mut made = text.to_owned();
-    for (from, to) in MARKDOWN.iter().filter(|_| is_list) {
-        made = Regex::new(from)?.replace_all(&made, *to).into_owned();
+    for (from, to) in MARKDOWN {
+        made = Regex::new(from)?.replace_all(&made, to).into_owned();
     }
     Ok(made)
 }

@@ -86,6 +86,13 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
         }
     }
     assert!(snippets.len() > names.len() / 2);
+    let without = ["404.html", "index.html", "toc.html"];
+    for name in pages.keys().filter(|it| !without.contains(&it.as_str())) {
+        let text = made(&format!("{name}.md"));
+        let html = ["<p>", "<li>", "<td>", "<div", "<a href"];
+        let html = html.iter().find(|it| !name.contains('/') && text.contains(**it));
+        assert_eq!(html, None, "{name}.md");
+    }
 
     // An agent reads all of SKILL.md whenever the skill is used: at most 5,000 tokens, as
     // Anthropic's guide asks, of four bytes each. A section is read once, on demand, and
