@@ -90,7 +90,9 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
     for name in pages.keys().filter(|it| !without.contains(&it.as_str())) {
         let text = made(&format!("{name}.md"));
         let html = ["<p>", "<li>", "<td>", "<div", "<a href"];
-        let html = html.iter().find(|it| !name.contains('/') && text.contains(**it));
+        let html = html
+            .iter()
+            .find(|it| !name.contains('/') && text.contains(**it));
         assert_eq!(html, None, "{name}.md");
     }
 
