@@ -7,9 +7,9 @@
 //! the top level, by `flatten_event`.
 //!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
-//! errors are logged. `with_default_directive` does not help for long: it counts only
-//! while `RUST_LOG` is empty, so `RUST_LOG=shop=debug` silences all other modules. Put
-//! `info,` before the value, as `subscriber` below does.
+//! errors are logged. `Builder::with_default_directive` does not help for long: it counts
+//! only while `RUST_LOG` is empty, so `RUST_LOG=shop=debug` silences all other modules.
+//! Put `info,` before the value, as `subscriber` below does.
 //!
 //! Trap: If you spawn a task, its lines have no request id, because a task of Tokio
 //! starts without a span. (A task of asyncio copies the context.) Add
