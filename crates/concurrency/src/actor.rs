@@ -9,11 +9,13 @@
 //! Bounds: The mailbox, the queue of the actor, holds `mailbox` messages; above that,
 //! senders wait.
 //!
-//! Trap: If a `timeout` around `ask` expires, the actor may still handle the message: the
-//! timeout stops only the wait for the reply.
+//! Trap: If a `timeout` around `ask` expires, the actor may still handle the message:
+//! the timeout stops only the wait for the reply. Before you send the message again,
+//! make sure that handling it twice does no harm.
 //!
-//! Trap: If two actors `ask` each other, both wait forever, and so does an actor that
-//! asks itself: an actor that waits for a reply takes no message.
+//! Trap: If two actors `ask` each other, both wait forever, because an actor that waits
+//! for a reply takes no message. The same happens to an actor that asks itself. In
+//! `handle`, use `tell`, which waits for no reply.
 //!
 //! In production: Restart an actor that panics, as `background_services` does.
 //!

@@ -9,8 +9,9 @@
 //! Trap: If one item is slow, it holds up its whole batch. To start the next item as soon
 //! as any item has ended, use `map_with_limit`.
 //!
-//! Trap: `try_join_all` looks shorter, but returns an error late. In a batch of more than
-//! 30 items, all items before the failed one must have ended first.
+//! Trap: `try_join_all` looks shorter, but returns an error late. In a batch of more
+//! than 30 items, it looks at the results in the order of the list, so all items before
+//! the failed one must have ended first.
 //!
 //! See also: `map_with_limit`, `gather`.
 //!

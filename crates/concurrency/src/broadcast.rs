@@ -11,7 +11,8 @@
 //! continue after `Lagged`.
 //!
 //! Trap: If a listener subscribes late, it gets only the messages sent after its
-//! `subscribe`. If there is no receiver at all, `send` returns the message as an error.
+//! `subscribe`. Subscribe before you start the sender. If there is no receiver at all,
+//! `send` returns the message as an error, which the sender may ignore.
 //!
 //! See also: `watch_a_value` (the latest value), `event_emitter`, `redis_pub_sub`.
 //!

@@ -6,7 +6,8 @@
 //! dropped its values. JavaScript calls this race `Promise.any`.
 //!
 //! Trap: If you use `futures::future::select_ok` and all calls fail, you get only the
-//! last error. It also runs all calls in the caller's task.
+//! last error. `select_ok` also runs all calls in one task, so a call that blocks its
+//! thread holds up the others.
 //!
 //! See also: `first_completed`, `hedged_request`.
 //!

@@ -5,9 +5,9 @@
 //! The first error stops the other calls for the same list. Results come in the order of
 //! the list.
 //!
-//! Trap: If you only wait for the next permit, you do not notice the error of a running
-//! call. Calls for other lists may hold all permits for long. So wait for a permit and
-//! for the end of a task at the same time.
+//! Trap: If your loop waits only for the next permit, it notices the error of a running
+//! call too late, because calls for other lists may hold all permits for long. So wait
+//! in a `select!` for a permit and for the end of a task at the same time.
 //!
 //! Trap: If a call computes for more than a millisecond, it blocks a thread of the
 //! runtime. One blocked thread may stop all timers and sockets. Run the computation on

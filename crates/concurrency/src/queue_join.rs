@@ -12,7 +12,8 @@
 //!
 //! Trap: If the worker is aborted, it drops the receiver, and with it the waiting items
 //! and their tokens. Then `wait` returns although the work is not done, and the next
-//! `send` fails. asyncio's `join` waits forever.
+//! `send` fails. asyncio's `join` waits forever. If a worker may be aborted, count the
+//! finished items too.
 //!
 //! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -11,8 +11,9 @@
 //! Bounds: At most `limit` permits are in use; above that, `acquire` waits. Unbounded:
 //! The number of waiting callers.
 //!
-//! Trap: If a call asks for more permits than the limit, it waits until the limit grows.
-//! All callers behind it wait too, because waiters are served first come, first served.
+//! Trap: If a call asks for more permits than the limit, it waits until the limit
+//! grows. All callers behind this call wait too, because waiters are served first come,
+//! first served. Refuse such a call before `acquire`.
 //!
 //! See also: `semaphore`, `limit_concurrency`, `token_bucket`.
 //!
