@@ -3,20 +3,21 @@
 //! In Python you would take tenacity, aiolimiter and async-lru (or cachetools). The tests
 //! of this page check the book's claims about these and other crates.
 //!
-//! Trap: If you leave out `when`, `backon` retries all errors, even those that no retry
-//! can cure. And `with_max_times(3)` means three retries, so four calls.
+//! Trap: If you leave out `when`, the condition for a retry, `backon` retries all
+//! errors, even those that no retry can cure. And `with_max_times(3)` means three
+//! retries, so four calls.
 //!
-//! Trap: If a server allows five calls in a second, a `governor` with a burst of five and
-//! one more each 0.2 s is too fast. It makes nine calls in the first 0.9 s, because the
-//! burst comes on top of the rate.
+//! Trap: If a server allows five calls in a second, a `governor` with a burst of five
+//! and one more each 0.2 s is too fast. It makes nine calls in the first 0.9 s, because
+//! the burst comes on top of the rate. For a strict limit, see `sliding_window`.
 //!
 //! Trap: If the first caller of a missing key is dropped, for example by a timeout, its
 //! load is lost. `moka` runs a load in the first caller, so the next caller starts the
-//! load again.
+//! load again. To keep it running, see `single_flight`.
 //!
 //! In production: In tests, `moka` and the waits of `governor` ignore Tokio's paused
-//! clock. To test without a wait, give `governor` a `FakeRelativeClock`, and ask it
-//! instead of waiting.
+//! clock. To test without a wait, give `governor` a `FakeRelativeClock`, and call
+//! `RateLimiter::check`, which answers immediately, instead of waiting.
 //!
 //! See also: `retry`, `token_bucket`, `sliding_window`, `ttl_cache`, `single_flight`.
 //!

@@ -9,7 +9,8 @@
 //!
 //! Trap: If you print the dump after a `timeout` has expired, the hanging function is
 //! missing, because the `timeout` has dropped its future. Put the `timeout` around the
-//! wait for a task, as `main` does, or around `&mut` of a pinned future.
+//! wait for a task, as `main` does. Or fix the future in place with `pin!`, and pass
+//! `&mut future` to the `timeout`, which then does not drop it.
 //!
 //! Trap: If you call `taskdump_tree(true)`, it waits until each running task reaches its
 //! next await. If a task blocks forever, the dump hangs, and no other function with

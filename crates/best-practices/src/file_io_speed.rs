@@ -6,8 +6,9 @@
 //! ask it for large chunks. If a file fits in memory, read it whole, with `fs::read`. For
 //! a long loop, use one `spawn_blocking` with the `File` and `BufReader` of `std`.
 //!
-//! Trap: If you cancel the caller of a `spawn_blocking` that has started, the loop keeps
-//! reading to its end in its thread.
+//! Trap: If you cancel the caller of a `spawn_blocking` that has started, the loop
+//! keeps reading to its end in its thread. To stop it, check a flag in the loop, as
+//! `timeout_of_blocking_work` does.
 //!
 //! In production: With `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
 //! uses io_uring on Linux for some calls, and needs no thread for them.

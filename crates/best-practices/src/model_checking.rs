@@ -6,9 +6,10 @@
 //! In Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
 //! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a race in
-//! them: use the types of `shuttle::sync`. Nor does shuttle find a wake-up of a `Notify`
-//! that is lost without `enable` (see `condition_queue`): it never switches tasks between
-//! the call of `notified()` and the await.
+//! them: use the types of `shuttle::sync`. Nor does shuttle notice if you forget
+//! `enable`, which registers the waiter of a `Notify` before the await (see
+//! `condition_queue`): it never switches tasks between the call of `notified()` and the
+//! await.
 //!
 //! Trap: If the model calls `Notify::notify_one`, `check_dfs` panics with "requested
 //! random data from DFS scheduler", because shuttle picks the waiter by chance. Run the

@@ -1,10 +1,10 @@
 //! Structured logging: JSON lines with a request id, even from spawned tasks.
 //!
-//! A span of the crate `tracing`, with fields such as the request id, takes the place of
-//! a contextvar. Each line that the future `handle(..).instrument(span)` logs has the
-//! fields of the span, under the key `span`. structlog writes them at the top level.
-//! Here, only what you write in the log call itself, such as `status = 200`, is moved to
-//! the top level, by `flatten_event`.
+//! A span of the crate `tracing`, with fields such as the request id, takes the place
+//! of a contextvar. Each line that the future `handle(..).instrument(span)` logs has
+//! the fields of the span, under the key `span`. structlog writes them at the top
+//! level. Here, only what you write in the log call itself, such as `status = 200`, is
+//! moved to the top level, by the setting `flatten_event`.
 //!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
 //! errors are logged. `Builder::with_default_directive` does not help for long: it counts

@@ -11,8 +11,9 @@
 //! `into_make_service_with_connect_info`, as `TestServer::start` below does. axum's
 //! `MockConnectInfo` hides the mistake in a test without a socket.
 //!
-//! Trap: If a handler panics, a test without a socket fails with this panic. On a server,
-//! only the connection of the request is closed, and the client gets no answer.
+//! Trap: If a handler panics, a test without a socket fails with this panic. On a
+//! server, only the connection of the request is closed, and the client gets no answer.
+//! Test a panic with a socket.
 //!
 //! See also: `shared_client_in_tests`, `test_timeouts_and_retries`, `axum_service`.
 //!

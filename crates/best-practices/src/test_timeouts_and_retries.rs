@@ -12,9 +12,10 @@
 //! afterwards. A task that has not started has no timers yet. `advance_in_steps` below
 //! moves the clock step by step.
 //!
-//! Trap: If a loop waits for something with `sleep(Duration::ZERO)`, it hangs in a test.
-//! On the paused clock this sleep is over immediately, so the loop never lets the clock
-//! move. On the real clock the sleep takes a millisecond.
+//! Trap: If a loop waits for something with `sleep(Duration::ZERO)`, it hangs in a
+//! test. On the paused clock this sleep is over immediately, so the loop never lets the
+//! clock move. On the real clock the sleep takes a millisecond. Sleep for a millisecond
+//! instead.
 //!
 //! See also: `unit_testing`, `retry`, `timers`.
 //!

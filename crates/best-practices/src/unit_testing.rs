@@ -7,9 +7,10 @@
 //! timeout of days takes no time; in asyncio the test waits.
 //!
 //! Trap: If a test on the paused clock waits for a socket or for your own thread, a
-//! timeout around the wait fires immediately: the clock jumps. A timeout around
-//! `spawn_blocking` never fires, because the clock stands still. The clocks of
-//! `std::time` do not jump.
+//! timeout around the wait fires immediately: Tokio sees only waiting tasks, so the
+//! clock jumps. During a `spawn_blocking` the clock stands still, so a timeout around
+//! it never fires. Do not pause the clock in such tests. The clocks of `std::time` do
+//! not jump.
 //!
 //! Trap: If you forget an await in `let _sum = ..`, the test compiles and tests nothing.
 //! Assert the effect of the call. In an assertion, a forgotten await does not compile
