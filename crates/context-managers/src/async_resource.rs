@@ -5,9 +5,10 @@
 //! is closed after a success, an error and an early return. The example `async_with` is
 //! the plain form.
 //!
-//! Trap: If the block panics, if the caller is cancelled or times out, or if you use `?`
-//! outside the block, the close is skipped. The destructor (`Drop`) still runs, but it
-//! cannot await ("`await` is only allowed inside `async` functions and blocks").
+//! Trap: If the block panics, if the caller is cancelled or times out, or if you use
+//! `?` outside the block, the close is skipped. The destructor (`Drop`) still runs, but
+//! it cannot await ("`await` is only allowed inside `async` functions and blocks"). To
+//! close even then, spawn a call of the example `scoped_resource` as a task.
 //!
 //! See also: `async_with`, `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
 //!

@@ -6,8 +6,8 @@
 //! `Database` also closes the connection, but blocks the current thread and loses the
 //! error.
 //!
-//! Trap: If you cancel a caller, its call may still change the database: a call that has
-//! begun runs to its end.
+//! Trap: If you cancel a caller, its call may still change the database: a call that
+//! has begun runs to its end. Look at the database before you repeat the call.
 //!
 //! Trap: In `rusqlite` each statement commits by itself, so a later error does not undo
 //! it. Python's sqlite3 begins a transaction by itself, and rolls it back unless you

@@ -9,8 +9,10 @@
 //! immediately, because nothing keeps the `TempDir`. The path then names no directory.
 //! Keep the `TempDir` in a variable for as long as you use the path.
 //!
-//! Trap: If a call of `tokio::fs` is dropped, for example by a timeout, it keeps running
-//! in its thread. The call may then create the directory again, or make the removal fail.
+//! Trap: If a call of `tokio::fs` is dropped, for example by a timeout, it keeps
+//! running in its thread. The call may then create the directory again, or make the
+//! removal fail. To prevent this, spawn the call of `with_temporary_directory` as a
+//! task, and put the timeout around its handle.
 //!
 //! See also: `async_files`, `drop_guard`.
 //!

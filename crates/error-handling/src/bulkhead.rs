@@ -11,7 +11,8 @@
 //!
 //! Trap: If a call makes a second call in the same bulkhead, it needs a second permit
 //! (the right to run). When such outer calls hold all permits, the inner call waits
-//! forever, or is rejected if the queue is full.
+//! forever, or is rejected if the queue is full. Give the inner calls a separate
+//! bulkhead.
 //!
 //! In production: `tower`'s `ConcurrencyLimit` and `LoadShed` are layers (wrappers)
 //! around any service. Together they have no queue: a call that would wait is rejected.

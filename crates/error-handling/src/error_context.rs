@@ -8,7 +8,7 @@
 //! `main` returns. A backtrace follows only with `RUST_BACKTRACE=1`.
 //!
 //! Trap: If your error is a `String`, it has no `context` ("its trait bounds were not
-//! satisfied").
+//! satisfied"). Convert it first, with `map_err(anyhow::Error::msg)`.
 //!
 //! In production: Libraries define their own error types instead, so that callers can
 //! distinguish the errors.

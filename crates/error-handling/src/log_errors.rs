@@ -9,8 +9,9 @@
 //! Trap: If you spawn a task, it has no span, so its errors do not show the request.
 //! Spawn the task with `in_current_span`.
 //!
-//! Trap: If a task holds an entered span over an await, the compiler reports "future
-//! cannot be sent between threads safely". Use `instrument`.
+//! Trap: If a task enters a span with `span.enter()` and keeps the result (a guard,
+//! which leaves the span when it is dropped) over an await, the compiler reports
+//! "future cannot be sent between threads safely". Use `instrument`.
 //!
 //! In production: `tracing-subscriber` can also write JSON and filter by module.
 //!

@@ -11,6 +11,7 @@
 //!
 //! Trap: If the task had locked a std `Mutex`, it is poisoned: later calls of `lock`
 //! return an error. A Tokio `Mutex` is not, so the next task may see half-changed data.
+//! Do first what may panic, and then change the data.
 //!
 //! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!

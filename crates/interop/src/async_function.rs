@@ -14,7 +14,8 @@
 //!
 //! Trap: If you call the Rust function before the event loop runs, as in
 //! `asyncio.run(fetch("a", 1))`, the call fails with "no running event loop". The same
-//! happens in a thread of `asyncio.to_thread`.
+//! happens in a thread of `asyncio.to_thread`. Call the Rust function in an
+//! `async def`.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!

@@ -13,7 +13,7 @@
 //! `py.detach`, which releases the GIL.
 //!
 //! Trap: If the reader is cancelled just after `recv` in Rust has returned an item, the
-//! item is lost.
+//! item is lost. Read in a Python task that is never cancelled, and without a timeout.
 //!
 //! See also: `async_iterator`, `callback`.
 //!
