@@ -60,6 +60,9 @@ pub async fn open(context: &Context, bucket: &str) -> Result<Store, Failure> {
 /// `report`, waits for `pause`, and watches again. Until then, the channel keeps its
 /// value.
 ///
+/// After a restart of the server, the channel keeps its value for 10 s: the client notices
+/// it by two missing heartbeats.
+///
 /// # Errors
 ///
 /// If the first value cannot be read.
