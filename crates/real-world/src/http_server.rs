@@ -20,8 +20,8 @@
 //! Trap: If you stop `axum::serve` gracefully, it waits for clients that never end
 //! their headers, and for open event streams, perhaps forever. And a client that ends
 //! its side after the request, as `nc -N` does, often gets no answer from it. Here
-//! `Limits` cuts off the clients that are slow, and hyper's option `half_close` lets
-//! the other client get its answer.
+//! `Limits` cuts off the clients that are slow, and hyper's option `half_close` lets a
+//! client that has ended its side get its answer.
 //!
 //! In production: `tower-http` has layers for a deadline (`TimeoutLayer`) and for
 //! answering 500 after a panic (`CatchPanicLayer`). `hyper_util::server::conn::auto`

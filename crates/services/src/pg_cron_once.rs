@@ -1,7 +1,7 @@
 //! Run a job on a schedule on several machines: one of them runs each tick.
 //!
-//! Every machine asks PostgreSQL whether it is its turn. A tick (a time at which the
-//! job is due) is a row, and the machine that inserts the row runs the job. If that
+//! Every machine asks PostgreSQL whether to run the job now. A tick (a time at which
+//! the job is due) is a row, and the machine that inserts the row runs the job. If that
 //! machine dies or fails, another machine runs the tick when the lease, the time for a
 //! run, has expired. The clock of the database decides, so the clocks of the machines
 //! do not matter. Only the newest tick runs, however late.

@@ -1,9 +1,9 @@
 //! A cache in Redis: one load of a key for all processes together, TTL with jitter.
 //!
-//! The first caller that misses a key writes a mark there and loads the value. Other
-//! callers, also in other processes, ask again and again until the value is there. A
-//! load runs in a task, so it survives its caller. If Redis fails, each caller loads by
-//! itself: limit those loads with a `Semaphore`.
+//! The first caller that misses a key stores a mark under this key in Redis, and loads
+//! the value. Other callers, also in other processes, ask again and again until the
+//! value is there. A load runs in a task, so it survives its caller. If Redis fails,
+//! each caller loads by itself: limit those loads with a `Semaphore`.
 //!
 //! Bounds: A load, and the wait for another caller's load, fail after `load_limit`. A
 //! call of Redis fails after `limit`.
