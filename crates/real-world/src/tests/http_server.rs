@@ -587,6 +587,39 @@ async fn a_handler_without_a_client_counts_as_a_connection() {
     assert_eq!(living.0[1].load(SeqCst), 3, "never more than connections");
 }
 
+/// With a client that stays, and with one that has left.
+#[tokio::test]
+async fn when_it_returns_no_handler_is_left() {
+    for leaves in [false, true] {
+        let living = Living::default();
+        let inside = living.clone();
+        let handler = async move || {
+            let _leaves = Leaves(inside.enter());
+            std::future::pending::<()>().await;
+        };
+        let routes = Router::new().route("/", get(handler));
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let serving = serve(listener, routes, LIMITS, stop.clone());
+        let client = async {
+            let mut client = TcpStream::connect(address).await?;
+            client.write_all(head("GET", "/", 0).as_bytes()).await?;
+            while living.now() == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+            stop.cancel();
+            io::Result::Ok((!leaves).then_some(client))
+        };
+        // In one task: no other has its turn before the check.
+        let served = async { tokio::join!(serving, client) };
+        let ((), client) = timeout(LONG / 2, served).await.expect("it ends");
+        assert!(client.is_ok());
+        assert_eq!(living.now(), 0, "{leaves}");
+    }
+}
+
 /// Counts its body by itself.
 async fn raw(request: Request) -> Result<String, StatusCode> {
     let body = to_bytes(request.into_body(), usize::MAX).await;

@@ -18,11 +18,14 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// A server of pages `/TITLE/MILLISECONDS`.
 async fn start_server() -> Result<(Url, AbortOnDropHandle<()>), Failure> {
+    let bytes = async |Path(bytes): Path<usize>| "x".repeat(bytes);
     let page = async |Path((title, millis)): Path<(String, u64)>| {
         sleep(Duration::from_millis(millis)).await;
         format!("<title>{title}</title>")
     };
-    let app = Router::new().route("/{title}/{millis}", get(page));
+    let app = Router::new()
+        .route("/{title}/{millis}", get(page))
+        .route("/bytes/{bytes}", get(bytes));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let root = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
     let serving = async { axum::serve(listener, app).await.expect("it serves") };
@@ -80,6 +83,21 @@ async fn a_caller_that_stops_waiting_loses_no_page() -> Result<(), Failure> {
     }
     places.sort_unstable();
     assert_eq!(places, [0, 1, 2]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_page_of_exactly_the_limit_is_read() -> Result<(), Failure> {
+    let (root, _server) = start_server().await?;
+    let client = Client::builder().no_proxy().build()?;
+    for (size, fits) in [(MAX_PAGE, true), (MAX_PAGE + 1, false)] {
+        let url = root.join(&format!("bytes/{size}"))?;
+        match fetch(&client, url).await {
+            Ok(page) => assert!(fits && page.length == size),
+            Err(FetchError::TooLarge(MAX_PAGE)) => assert!(!fits),
+            Err(error) => panic!("{error}"),
+        }
+    }
     Ok(())
 }
 

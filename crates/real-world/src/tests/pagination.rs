@@ -248,6 +248,23 @@ async fn a_page_without_an_end_is_an_error() -> Result<(), Failure> {
 }
 
 #[tokio::test]
+async fn a_page_of_exactly_the_limit_is_read() -> Result<(), Failure> {
+    let padded = |page: &str, size: usize| format!("{page:size$}").into_response();
+    let server = Server::start(move |cursor, _| match cursor {
+        "" => padded(r#"{"items": ["a"], "next": "2"}"#, 10_000),
+        _ => padded(r#"{"items": ["b"]}"#, 10_001),
+    })
+    .await?;
+    let (all, error) = timeout(60 * SECOND, server.all()).await?;
+    assert!(
+        matches!(error, Some(PageError::TooLarge(10_000))),
+        "{error:?}"
+    );
+    assert_eq!(all, ["a"]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_wait_that_is_given_up_loses_nothing() -> Result<(), Failure> {
     let server = Server::start(three_pages).await?;
     let (mut all, mut items, mut given_up) = (Vec::new(), server.items::<String>(), 0);

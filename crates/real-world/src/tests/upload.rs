@@ -407,6 +407,25 @@ async fn a_slow_upload_that_makes_progress_is_not_stalled() {
     drop(server);
 }
 
+#[tokio::test]
+async fn an_answer_of_exactly_the_limit_is_read() {
+    for (size, fits) in [(MAX_ANSWER, true), (MAX_ANSWER + 1, false)] {
+        let app = Router::new().fallback(move || async move { "x".repeat(size) });
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let server = tokio::spawn(async { axum::serve(listener, app).await });
+        let _server = AbortOnDropHandle::new(server);
+        let setup = Setup::new().await;
+        let (path, request) = (setup.file("a", 1), setup.client.put(url));
+        match upload(request, &path, PATIENCE, |_| ()).await {
+            Ok(answer) => assert!(fits && answer.len() == size),
+            Err(UploadError::LongAnswer(MAX_ANSWER)) => assert!(!fits),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_endless_answer_is_an_error() {
     let endless = || async {
