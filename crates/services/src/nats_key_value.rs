@@ -60,8 +60,8 @@ pub async fn open(context: &Context, bucket: &str) -> Result<Store, Failure> {
 /// `report`, waits for `pause`, and watches again. Until then, the channel keeps its
 /// value.
 ///
-/// After a restart of the server, the channel keeps its value for 10 s: the client notices
-/// it by two missing heartbeats.
+/// After a restart of the server, the channel keeps its old value for 10 s, because the
+/// client notices the restart only by two missing heartbeats.
 ///
 /// # Errors
 ///
