@@ -1,9 +1,9 @@
 //! Prometheus metrics: counter, gauge, histogram with labels, and a page to scrape.
 //!
-//! The crate `prometheus-client` is like Python's prometheus_client. `CallMetrics::track`
-//! below counts a call by its outcome and measures its time. The page is in the format
-//! OpenMetrics, so "_total" is appended to the name of a counter, and the page needs the
-//! right content type.
+//! The crate `prometheus-client` is like Python's prometheus_client.
+//! `CallMetrics::track` below counts a call by its outcome and measures its time. The
+//! page is in the format OpenMetrics, so "_total" is appended to the name of a counter,
+//! and the page has to be sent with the content type of OpenMetrics.
 //!
 //! Trap: If you decrement a gauge in a line after the await, the gauge stays too high
 //! after each call that fails, is cancelled or panics. Decrement it in a destructor

@@ -6,10 +6,11 @@
 //!
 //! Tokio's barrier has no `abort`. Instead, a failing task cancels a
 //! `CancellationToken` (of `tokio-util`), and the other tasks wait with
-//! `token.run_until_cancelled(barrier.wait())`, which checks the token first. If you
-//! write a `select!` instead, begin it with `biased;` and the arm of the token:
-//! `biased` tries the arms in the order written. Without `biased`, `select!` begins
-//! with a random arm, so the last worker passes a broken barrier in half the runs.
+//! `token.run_until_cancelled(barrier.wait())`, which drops the wait when the token is
+//! cancelled, and checks the token first. If you write a `select!` instead, begin it
+//! with `biased;` and the arm of the token: `biased` tries the arms in the order
+//! written. Without `biased`, `select!` begins with a random arm, so the last worker
+//! passes a broken barrier in half the runs.
 //!
 //! Trap: If a task gives up waiting after a timeout, Tokio still counts it, so the
 //! barrier opens one task too early. asyncio forgets that task. After a timeout, use a

@@ -7,8 +7,9 @@
 //! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, then `code` or
 //! `error` for `exit`.
 //!
-//! Trap: If you call `std::process::exit`, nothing is dropped, neither in `main` nor in a
-//! task. It is like `os._exit`, not like `sys.exit`.
+//! Trap: If you call `std::process::exit`, nothing is dropped, neither in `main` nor in
+//! a task. It is like `os._exit`, not like `sys.exit`. Return an `ExitCode` from `main`
+//! instead.
 //!
 //! See also: `async_main_with_args`, `error_context`.
 //!

@@ -8,7 +8,8 @@
 //! `main`, and its `finally` runs.
 //!
 //! Trap: If a job is still running when the program exits, the job is dropped at its
-//! current await. What it was saving is then half written.
+//! current await. What it was saving is then half written. Give `stop` a time limit
+//! that is longer than the longest save.
 //!
 //! See also: `runtime_at_exit`, `cancel`.
 //!
