@@ -66,26 +66,17 @@ async function open(browser, options, look) {
     await context.close();
 }
 
-// No page is wider than its window, and axe finds nothing that keeps people out.
+// Axe finds nothing that keeps people out.
 async function looks(page, { viewport: { width }, colorScheme = "light" }) {
     for (const name of PAGES) {
         await page.goto(ROOT + name);
-        const where = `${name}, ${width} pixels, ${colorScheme}`;
-        // The text has a scroll bar of its own, so the window does not get wider.
-        const wide = await page.evaluate(() => Math.max(
-            document.documentElement.scrollWidth - window.innerWidth,
-            ...[...document.querySelectorAll(".content, main")].map(
-                (part) => part.scrollWidth - part.clientWidth)));
-        if (wide > 0) {
-            report(`${where}: ${wide} pixels too wide`);
-        }
         await page.evaluate(axe);
         const { violations } = await page.evaluate(
             () => axe.run({ resultTypes: ["violations"] }));
         for (const { id, nodes } of violations.filter(({ impact }) => impact !== "minor")) {
             const [first] = nodes;
-            report(`${where}: ${id}, ${nodes.length} times: ${first.html} ` +
-                first.failureSummary.replace(/\s+/g, " "));
+            report(`${name}, ${width} pixels, ${colorScheme}: ${id}, ${nodes.length} times: ` +
+                `${first.html} ${first.failureSummary.replace(/\s+/g, " ")}`);
         }
     }
 }
@@ -111,39 +102,36 @@ function weight() {
     }
 }
 
-// The answer leaves room for the program on the first screen of nine of ten examples.
-async function firstScreen(page, { viewport: { width } }) {
+// Nothing is wider than its place. The text has a scroll bar of its own, so the window does not
+// get wider.
+const tooWide = (page) => page.evaluate(() => Math.max(
+    document.documentElement.scrollWidth - window.innerWidth,
+    ...[...document.querySelectorAll(".content, main")].map(
+        (part) => part.scrollWidth - part.clientWidth)));
+
+// No page is too wide, no table breaks its words into letters, and the answer leaves room for the
+// program on the first screen of nine of ten examples.
+async function layout(page, { viewport: { width } }) {
     const limit = width < 1000 ? 850 : 700;
     const low = [];
-    const names = drawn(30);
-    for (const name of names) {
+    const examples = drawn(30);
+    for (const name of [...PAGES, ...examples]) {
         await page.goto(ROOT + name);
-        const top = await page.evaluate(() =>
-            document.querySelector(".programs pre code, main code.language-rs")
-                .getBoundingClientRect().top);
-        if (top > limit) {
+        const wide = await tooWide(page);
+        const [narrow, top] = await page.evaluate(() => [
+            [...document.querySelectorAll("main table:not(.transcript) td")].filter(
+                (cell) => cell.clientWidth < 70 && cell.clientHeight > 70).length,
+            document.querySelector(".programs pre code")?.getBoundingClientRect().top]);
+        if (wide > 0 || narrow > 0) {
+            report(`${name}, ${width} pixels: ${wide} too wide, ${narrow} narrow cells`);
+        }
+        if (examples.includes(name) && top > limit) {
             low.push(`${name} at ${Math.round(top)}`);
         }
     }
-    if (low.length > names.length / 10) {
+    if (low.length > examples.length / 10) {
         report(`${width} pixels: the program begins below ${limit} on ${low.length} of ` +
-            `${names.length} pages: ${low.join(", ")}`);
-    }
-}
-
-// No table is wider than its page, or breaks its words into letters.
-async function tables(page, { viewport: { width } }) {
-    for (const name of [...PAGES.filter((it) => !it.includes("/")), ...drawn(10)]) {
-        await page.goto(ROOT + name);
-        const [wide, cells] = await page.evaluate(() => {
-            const main = document.querySelector("main");
-            const isNarrow = (cell) => cell.clientWidth < 70 && cell.clientHeight > 70;
-            return [main.scrollWidth - main.clientWidth,
-                [...document.querySelectorAll("main table:not(.transcript) td")].filter(isNarrow).length];
-        });
-        if (wide > 0 || cells > 0) {
-            report(`${name}, ${width} pixels: ${wide} too wide, ${cells} narrow cells`);
-        }
+            `${examples.length} pages: ${low.join(", ")}`);
     }
 }
 
@@ -232,8 +220,7 @@ async function paper(page) {
     }
     for (const name of PAGES) {
         await page.goto(ROOT + name);
-        const wide = await page.evaluate(
-            () => document.documentElement.scrollWidth - window.innerWidth);
+        const wide = await tooWide(page);
         if (wide > 0) {
             report(`${name}, printed: ${wide} pixels too wide`);
         }
@@ -299,7 +286,7 @@ async function keyboard(page) {
 
 // Each part, and the windows in which it looks.
 const size = (width, height, more) => ({ viewport: { width, height }, ...more });
-const WIDTHS = [390, 768, 1024, 1280, 1366, 1440, 1920];
+const WIDTHS = [390, 640, 768, 1024, 1280, 1366, 1440, 1920];
 const PARTS = [
     [copies, { permissions: ["clipboard-read", "clipboard-write"] }],
     [search, {}],
@@ -309,8 +296,7 @@ const PARTS = [
     [keyboard, size(1440, 900)],
     [withoutScript, { javaScriptEnabled: false }],
     [paper, size(703, 1032, { colorScheme: "dark" })],
-    [firstScreen, ...WIDTHS.map((width) => size(width, 800))],
-    [tables, ...[640, ...WIDTHS].map((width) => size(width, 800))],
+    [layout, ...WIDTHS.map((width) => size(width, 800))],
     [looks, size(1440, 900), size(390, 900, { colorScheme: "dark" })],
 ];
 
