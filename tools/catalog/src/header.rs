@@ -31,7 +31,8 @@ pub struct Paragraph {
 
 impl Paragraph {
     fn new(lines: &[&str]) -> Self {
-        let text = lines.join("\n");
+        // The brackets are for rustdoc.
+        let text = lines.join("\n").replace("[`", "`").replace("`]", "`");
         let labelled = LABELS.into_iter().find_map(|label| {
             let text = text.strip_prefix(label)?.strip_prefix(": ")?;
             Some((label, text.to_owned()))
@@ -246,10 +247,10 @@ fn main() {}
             format!("{prose}\nA second line.")
         );
         let (labelled, _) =
-            parse(&GOOD.replace("A second line.\n", "\n//! Trap: it\n//! is.\n"));
+            parse(&GOOD.replace("A second line.\n", "\n//! Trap: [`it`]\n//! is.\n"));
         let texts = labelled.paragraphs.iter();
         let texts = texts.map(|it| (it.label, it.text.as_str()));
-        assert!(texts.eq([(None, prose), (Some("Trap"), "it\nis.")]));
+        assert!(texts.eq([(None, prose), (Some("Trap"), "`it`\nis.")]));
         assert_eq!(header.asyncio, ["async for", "asyncio.sleep(0)", "yield"]);
         assert_eq!(header.differs.as_deref(), Some("so"));
         let tries = [("add tea", "1 job"), ("", "usage")];
