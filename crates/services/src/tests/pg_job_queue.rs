@@ -15,6 +15,7 @@ use tokio_postgres::{Config, NoTls, connect};
 
 use super::support::{poll_and_drop, postgres, private, soon, times, unique};
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
+use crate::pg_transaction::is_conflict;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const TICK: Duration = Duration::from_millis(1);
@@ -131,6 +132,44 @@ async fn drain_and_check(queue: &Queue, jobs: i64) {
     let effects = queue.effects().await;
     assert_eq!(effects.len() as i64, jobs);
     assert!(effects.values().all(|times| *times == 1), "{effects:?}");
+}
+
+/// Calls again after a conflict, as the documentation of `claim` says.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn where_transactions_are_serializable_a_call_is_repeated_after_a_conflict() {
+    let queue = Queue::new().await;
+    let sql = "INSERT INTO jobs (payload, due) SELECT 'x', now()
+               FROM generate_series(1, 100)";
+    queue.client.execute(sql, &[]).await.expect("it runs");
+    let repeat = |error: QueueError| match error {
+        QueueError::Postgres(error) if is_conflict(&error) => {}
+        other => panic!("{other:?}"),
+    };
+    let mut workers = JoinSet::new();
+    for _ in 0..8 {
+        let mut client = queue.connect().await;
+        let level = "SET default_transaction_isolation = serializable";
+        client.batch_execute(level).await.expect("it runs");
+        workers.spawn(async move {
+            loop {
+                match JOBS.claim(&client).await {
+                    Ok(None) => return,
+                    Ok(Some(job)) => {
+                        while let Err(error) = complete(&mut client, &job).await {
+                            repeat(error);
+                        }
+                    }
+                    Err(error) => repeat(error),
+                }
+            }
+        });
+    }
+    soon(workers.join_all()).await;
+    let effects = queue.effects().await;
+    assert_eq!(effects.len(), 100);
+    assert!(effects.values().all(|times| *times == 1), "{effects:?}");
+    queue.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
