@@ -1,12 +1,14 @@
 //! UDP server: answer each datagram in a task, at most N concurrently, survive errors.
 //!
-//! A loop over `recv_from` takes the place of `datagram_received` in asyncio's
-//! `DatagramProtocol`. If an answer takes time, it runs in a task that holds a permit
-//! of a semaphore. If no permit is free, the server drops the datagram, as a network
-//! may do, and the client asks again.
+//! The closure that you pass to `receive` below is called for each datagram, like
+//! `datagram_received` of asyncio's `DatagramProtocol`. To receive without answers, as a
+//! log server does, put each datagram into a queue there. The function `serve` answers:
+//! each answer runs in a task that holds a permit of a semaphore. If no permit is free,
+//! the server drops the datagram, as a network may do, and the client asks again.
 //!
 //! Bounds: At most `at_once` answers run concurrently, and a request has at most
-//! [`LONGEST`] bytes. Further and longer requests are dropped.
+//! [`LONGEST`] bytes. Further and longer requests are dropped. When the server stops,
+//! datagrams that the system has not handed over yet are lost.
 //!
 //! Trap: If you write `recv_from(..).await?`, one error ends the server. On Windows,
 //! `recv_from` fails whenever a client has refused an earlier answer.
@@ -18,7 +20,7 @@
 //! Platforms: On Windows a datagram that is longer than the buffer is an error;
 //! elsewhere the datagram is cut off. So the buffer is as long as the longest datagram.
 //!
-//! See also: `udp_ping` (a client with numbers and retries).
+//! See also: `udp_ping` (a client with numbers and retries), `batching`.
 //!
 //! asyncio: asyncio.DatagramProtocol, asyncio.DatagramProtocol.datagram_received
 
@@ -36,6 +38,28 @@ use tokio_util::task::TaskTracker;
 /// The longest request, in bytes.
 pub const LONGEST: usize = 1500;
 
+/// Calls the closure with each datagram and its sender, in the order of arrival, until
+/// the token is cancelled. Receives nothing while the closure runs.
+pub async fn receive(
+    socket: &UdpSocket,
+    stop: &CancellationToken,
+    mut received: impl FnMut(&[u8], SocketAddr),
+) {
+    let receiving = async {
+        let mut buffer = vec![0; 65_535];
+        loop {
+            match socket.recv_from(&mut buffer).await {
+                Ok((size, sender)) => received(&buffer[..size], sender),
+                Err(error) => {
+                    eprintln!("cannot receive: {error}");
+                    sleep(Duration::from_millis(10)).await;
+                }
+            }
+        }
+    };
+    stop.run_until_cancelled(receiving).await;
+}
+
 /// Answers requests until the token is cancelled, and then sends the answers that have
 /// begun. Drops a request if `at_once` answers are under way.
 ///
@@ -44,33 +68,22 @@ pub async fn serve(socket: UdpSocket, at_once: usize, stop: CancellationToken) {
     let socket = Arc::new(socket);
     let permits = Arc::new(Semaphore::new(at_once.min(Semaphore::MAX_PERMITS)));
     let answers = TaskTracker::new();
-    let receiving = async {
-        let mut buffer = vec![0; 65_535];
-        loop {
-            let (size, client) = match socket.recv_from(&mut buffer).await {
-                Ok(received) => received,
-                Err(error) => {
-                    eprintln!("cannot receive: {error}");
-                    sleep(Duration::from_millis(10)).await;
-                    continue;
-                }
-            };
-            if size > LONGEST {
-                continue;
-            }
-            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
-                continue;
-            };
-            let (socket, request) = (Arc::clone(&socket), buffer[..size].to_vec());
-            answers.spawn(async move {
-                let _permit = permit;
-                let answer = answer(request).await;
-                // The client may be gone.
-                let _lost = socket.send_to(&answer, client).await;
-            });
+    let received = |request: &[u8], client| {
+        if request.len() > LONGEST {
+            return;
         }
+        let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else {
+            return;
+        };
+        let (socket, request) = (Arc::clone(&socket), request.to_vec());
+        answers.spawn(async move {
+            let _permit = permit;
+            let answer = answer(request).await;
+            // The client may be gone.
+            let _lost = socket.send_to(&answer, client).await;
+        });
     };
-    stop.run_until_cancelled(receiving).await;
+    receive(&socket, &stop, received).await;
     answers.close();
     answers.wait().await;
 }

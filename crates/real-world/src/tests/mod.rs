@@ -64,6 +64,7 @@ mod run_subprocess;
 mod scheduler;
 mod scheduler_peers;
 mod seams;
+mod seams_at_the_stop;
 mod semaphore_rate_limiter;
 mod semaphore_rate_limiter_peers;
 mod servers;
