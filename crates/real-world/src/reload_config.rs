@@ -3,7 +3,8 @@
 //! A `tokio::sync::watch` channel holds the latest values. For each piece of work, a
 //! task takes the values once, as an `Arc`, so it never mixes old and new ones.
 //! `changed` waits for new values. If the new file is wrong, the old values stay.
-//! asyncio has `loop.add_signal_handler` for the signal.
+//! asyncio has `loop.add_signal_handler` for the signal. The file is JSON; for TOML,
+//! call `toml::from_slice` instead. `#[serde(default)]` fills what the file omits.
 //!
 //! Bounds: Signals during a reload cause one more reload. Unbounded: The size of the
 //! file.
