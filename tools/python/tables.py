@@ -39,8 +39,10 @@ class Tables:
         self.numbers, self.plain = defaultdict(list), {}
         for row in rows("docs/questions.tsv"):
             if asked := re.match(r"(?:Where (?:is|are)|What replaces) (.+)\?$", row["question"]):
-                for name in re.split(r",? and |,? or |, ", asked[1]):
-                    self.plain.setdefault(self.bare(name), row["examples"].split()[0])
+                # `port` leads to examples: a heading of a chapter has no program to build from.
+                ids = [id for id in row["examples"].split() if "/" in id]
+                for name in re.split(r",? and |,? or |, ", asked[1]) if ids else ():
+                    self.plain.setdefault(self.bare(name), ids[0])
         for row in rows("docs/traps.tsv"):
             self.numbers[row["example"]].append(row["number"])
         for member in workspace["members"]:

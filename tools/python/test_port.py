@@ -153,6 +153,10 @@ class Names(unittest.TestCase):
         ]:
             with self.subTest(name):
                 self.assertEqual(TABLES.entries[name]["examples"][0], page)
+        # "Where are gevent, trio and anyio?" leads to a chapter.
+        pages = {id for entry in TABLES.entries.values() for id in entry["examples"]}
+        self.assertEqual(pages - TABLES.summary.keys(), set())
+        self.assertNotIn("trio", TABLES.plain)
 
 
 class Files(unittest.TestCase):

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use anyhow::Result;
 use askama::Template;
+use catalog::chapters::slug;
 use catalog::files::read;
 use catalog::workspace::Workspace;
 
-use crate::links::{meant, slug};
+use crate::links::meant;
 
 /// The changes of a version.
 #[derive(Debug)]

@@ -16,7 +16,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use catalog::files::{entries, read, stem};
+use catalog::files::{read, stem};
 use catalog::tables::ApiName;
 use catalog::workspace::{Example, Workspace};
 use regex::{Captures, Regex};
@@ -41,17 +41,14 @@ pub fn read_all(
     problems: &mut Vec<String>,
 ) -> Result<Vec<Chapter>> {
     let mut chapters = Vec::new();
-    for path in entries(&workspace.root.join("docs/chapters"))? {
-        if path.extension().is_none_or(|extension| extension != "md") {
-            continue;
-        }
+    for path in catalog::chapters::files(workspace)? {
         let place = workspace.relative(&path);
         let mut report = |line: usize, problem: String| {
             problems.push(format!("{place}:{line}: {problem}"));
         };
         let text = read(&path)?;
         let name = stem(&path);
-        let page = name.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+        let page = catalog::chapters::page(&name);
         let title = text.lines().find_map(|line| line.strip_prefix("# "));
         if title.is_none() || page.is_empty() {
             let form = "a chapter is `NN-title.md` and begins with `# Title`";

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
+use catalog::chapters::Heading;
 use catalog::files::read;
 use catalog::inventory;
 use catalog::tables::{Advice, ApiName, Block, SheetRow};
 use catalog::workspace::Workspace;
 use regex::Regex;
 
-use crate::chapters::Chapter;
 use crate::links::{meant, target};
 
 /// Returns what is wrong with the files of the sections.
@@ -24,7 +24,7 @@ pub fn inventory(workspace: &Workspace) -> Result<Vec<String>> {
 pub fn advice(
     workspace: &Workspace,
     blocks: &[(String, Block)],
-    chapters: &[Chapter],
+    headings: &[Heading],
     advice: &[(String, Advice)],
 ) -> Vec<String> {
     let mut problems = Vec::new();
@@ -35,7 +35,7 @@ pub fn advice(
         };
         let strange = row.after.iter().filter(|name| !is_there(name));
         problems.extend(strange.map(|name| format!("{place}: no block `{name}`")));
-        let is_nowhere = |it: &&String| target(workspace, chapters, it).is_none();
+        let is_nowhere = |it: &&String| target(workspace, headings, it).is_none();
         let nowhere = row.here.iter().filter(is_nowhere);
         problems
             .extend(nowhere.map(|it| format!("{place}: no example or chapter `{it}`")));

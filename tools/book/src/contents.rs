@@ -5,6 +5,7 @@ use std::path::Path;
 
 use ::checks::Built;
 use anyhow::{Context, Result, bail};
+use catalog::chapters::{Heading, headings};
 use catalog::compile_fail::CompileFail;
 use catalog::dependencies;
 use catalog::files::read;
@@ -98,6 +99,8 @@ pub struct Contents<'a> {
     /// The numbers of the traps.
     pub traps: Vec<Trap>,
     pub chapters: Vec<Chapter>,
+    /// The headings of the chapters.
+    pub headings: Vec<Heading>,
     pub changes: Vec<Change>,
     pub glossary: String,
     /// What was measured, if anything was.
@@ -116,7 +119,8 @@ impl<'a> Contents<'a> {
         let advice = tables::rows(root)?;
         let chapters = chapters::read_all(workspace, &names, &mut problems)?;
         problems.extend(checks::inventory(workspace)?);
-        problems.extend(checks::advice(workspace, &blocks, &chapters, &advice));
+        let headings = headings(workspace)?;
+        problems.extend(checks::advice(workspace, &blocks, &headings, &advice));
         problems.extend(checks::sheet(workspace, &sheet)?);
         problems.extend(checks::headers(workspace, &names)?);
         if !problems.is_empty() {
@@ -143,6 +147,7 @@ impl<'a> Contents<'a> {
             traps: rows(tables::rows(root)?),
             refusals: HashMap::new(),
             chapters,
+            headings,
             changes: changes::read_all(workspace)?,
             glossary: read(&root.join("docs/glossary.md"))?,
             speed: speed::read(workspace)?,

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use askama::Template;
+use catalog::chapters::slug;
 use catalog::compile_fail::CompileFail;
 use catalog::header::Paragraph;
 use catalog::speed::{Measured, Of, Speed, figures};
@@ -11,7 +12,7 @@ use catalog::workspace::Example;
 use similar::TextDiff;
 
 use crate::contents::{Contents, Entry};
-use crate::links::{address, docs_of_python, docs_of_rust, meant, slug};
+use crate::links::{address, docs_of_python, docs_of_rust, meant};
 use crate::markup::{after_header, anchor, block, seconds, with_code};
 use crate::speed_page::each;
 

@@ -4,11 +4,10 @@ use std::mem;
 
 use anyhow::Result;
 use askama::Template;
-use askama::filters::Safe;
 use catalog::tables::{Advice, Block, Guide};
 
 use crate::contents::Contents;
-use crate::links::{named, target};
+use crate::links::{links, named};
 use crate::markup::with_code;
 
 #[derive(Template)]
@@ -52,15 +51,4 @@ impl<'a> Page<'a> {
         let advice = self.contents.advice.iter();
         advice.filter(|row| row.after.contains(&block)).collect()
     }
-}
-
-/// Returns the links of a piece of advice: examples, and chapters or parts of them.
-fn links(contents: &Contents<'_>, advice: &Advice) -> Safe<String> {
-    let (workspace, chapters) = (contents.workspace, &contents.chapters);
-    let targets = advice.here.iter();
-    let targets = targets.filter_map(|it| target(workspace, chapters, it));
-    let link = |(page, text): (String, String)| {
-        format!("<a href=\"{page}\">{}</a>", with_code(&text))
-    };
-    Safe(targets.map(link).collect::<Vec<String>>().join("; "))
 }

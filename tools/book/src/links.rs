@@ -1,9 +1,12 @@
 //! Where links lead: to examples, chapters and blocks of guides.
 
+use askama::filters::Safe;
+use catalog::chapters::{Heading, slug};
 use catalog::tables::{ApiName, Block, Guide};
 use catalog::workspace::{Example, Workspace};
 
-use crate::chapters::Chapter;
+use crate::contents::Contents;
+use crate::markup::with_code;
 
 /// Returns the example that a text within a section means by a name: one of its own, or
 /// the only one of that name, or `SECTION/EXAMPLE`.
@@ -27,13 +30,12 @@ pub fn named<'a>(workspace: &'a Workspace, ids: &[String]) -> Vec<&'a Example> {
 /// Returns the address of an example, a page or a heading of a chapter, and its name.
 pub fn target(
     workspace: &Workspace,
-    chapters: &[Chapter],
+    headings: &[Heading],
     place: &str,
 ) -> Option<(String, String)> {
     if let Some(example) = workspace.find(place) {
         return Some((format!("{place}.html"), format!("`{}`", example.name)));
     }
-    let (page, anchor) = place.split_once('#').unwrap_or((place, ""));
     let others = [
         ("glossary", "Rust words"),
         ("speed", "What it costs"),
@@ -43,14 +45,31 @@ pub fn target(
     if let Some((_, title)) = others.into_iter().find(|(name, _)| *name == place) {
         return Some((format!("{place}.html"), title.to_owned()));
     }
-    let chapter = chapters.iter().find(|it| it.page == page)?;
-    if anchor.is_empty() {
-        return Some((format!("{page}.html"), chapter.title.clone()));
+    let heading = headings.iter().find(|it| it.id == place)?;
+    let text = match heading.is_title() {
+        true => heading.title.replace('`', ""),
+        false => format!("{}: {}", heading.title.replace('`', ""), heading.words),
+    };
+    Some((chapter_page(place), text))
+}
+
+/// Returns links to examples, and to chapters or parts of them.
+pub fn links(contents: &Contents<'_>, places: &[String]) -> Safe<String> {
+    let (workspace, headings) = (contents.workspace, &contents.headings);
+    let targets = places.iter();
+    let targets = targets.filter_map(|it| target(workspace, headings, it));
+    let link = |(page, text): (String, String)| {
+        format!("<a href=\"{page}\">{}</a>", with_code(&text))
+    };
+    Safe(targets.map(link).collect::<Vec<String>>().join("; "))
+}
+
+/// Returns the address of a chapter or of one of its headings.
+pub fn chapter_page(id: &str) -> String {
+    match id.split_once('#') {
+        Some((page, anchor)) => format!("{page}.html#{anchor}"),
+        None => format!("{id}.html"),
     }
-    let mut headings = chapter.text.lines().filter_map(|it| it.strip_prefix("## "));
-    let heading = headings.find(|heading| slug(heading) == anchor)?;
-    let text = format!("{}: {heading}", chapter.title);
-    Some((format!("{page}.html#{anchor}"), text))
 }
 
 /// Returns the name of the page of a guide, without an ending.
@@ -117,11 +136,4 @@ pub fn docs_of_rust(source: &str, cargo_add: &str, code: &str) -> Option<String>
     Some(format!(
         "https://docs.rs/{package}/latest/{name}/?search={item}"
     ))
-}
-
-/// Returns the anchor that mdBook gives a heading.
-pub fn slug(heading: &str) -> String {
-    let words = heading.to_lowercase().replace(' ', "-");
-    let is_kept = |c: &char| c.is_alphanumeric() || "-_".contains(*c);
-    words.chars().filter(is_kept).collect()
 }

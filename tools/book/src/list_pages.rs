@@ -9,7 +9,7 @@ use catalog::speed::{Speed, Unit, figures};
 use catalog::tables::{ApiName, Clause, Question, SheetRow, Status};
 
 use crate::contents::{Contents, Entry, Part};
-use crate::links::named;
+use crate::links::{links, named};
 use crate::markup::{after_header, anchor, block, seconds, with_code};
 
 /// Declares the pages, each with the template that it is made by.
@@ -144,16 +144,20 @@ impl<'a> ByName<'a> {
 }
 
 impl<'a> ByQuestion<'a> {
-    /// Returns the questions by the sections of their best answers.
-    fn sections(&self) -> Vec<(&'a str, Vec<&'a Question>)> {
-        let sections = self.0.workspace.read_sections().map(|section| {
+    /// Returns the questions by the sections and the chapters of their best answers.
+    fn groups(&self) -> Vec<(&'a str, Vec<&'a Question>)> {
+        let sections = self.0.workspace.read_sections();
+        let sections = sections.map(|it| (it.name.as_str(), it.name.as_str()));
+        let chapters = self.0.chapters.iter();
+        let chapters = chapters.map(|it| (it.page.as_str(), it.title.as_str()));
+        let groups = sections.chain(chapters).map(|(group, title)| {
             let questions = self.0.questions.iter().filter(|question| {
-                let best = question.examples.first().and_then(|it| it.split_once('/'));
-                best.is_some_and(|(name, _)| name == section.name)
+                let best = question.examples.first();
+                best.is_some_and(|it| it.split(['/', '#']).next() == Some(group))
             });
-            (section.name.as_str(), questions.collect::<Vec<_>>())
+            (title, questions.collect::<Vec<_>>())
         });
-        sections
+        groups
             .filter(|(_, questions)| !questions.is_empty())
             .collect()
     }

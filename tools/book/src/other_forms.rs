@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use askama::Template;
 use askama::filters::{Html, escape};
+use catalog::chapters::slug;
 use catalog::compile_fail::CompileFail;
 use catalog::files::{read, replace};
 use mdbook_renderer::book::{Book, BookItem, Chapter};
@@ -17,7 +18,6 @@ use serde_json::{Map, json};
 use crate::changes::feed;
 use crate::contents::{Contents, Entry, Part};
 use crate::example_page::refused;
-use crate::links::slug;
 use crate::markup::{after_header, block};
 
 /// The page of an example as text.
@@ -90,6 +90,9 @@ pub fn write(
     let entries: HashMap<String, &Entry<'_>> = entries.collect();
     let links = Regex::new(r"\]\(([^):]+)\.md([)#])")?;
     let program = Regex::new(r"\]\((\w[\w-]*/\w+)\.html\.md[^)]*\)")?;
+    let chapters = contents.chapters.iter().map(|it| it.page.as_str());
+    let chapters = chapters.collect::<Vec<&str>>().join("|");
+    let to_chapter = Regex::new(&format!(r"\]\(({chapters})\.html\.md"))?;
     let elsewhere = Regex::new(r"\[([^\]]+)\]\([^)]+\.html\.md[^)]*\)")?;
     let any = Regex::new(r"\[([^\]]+)\]\([^)]+\)")?;
     let (mut pages, mut full) = (Vec::new(), Vec::new());
@@ -124,10 +127,12 @@ pub fn write(
         if is_chapter {
             full.push(text.clone());
         }
-        if let Some((name, _)) = SKILL.iter().find(|(_, page)| *page == id) {
+        let list = SKILL.iter().find(|(_, page)| *page == id);
+        if let Some(name) = list.map(|it| it.0).or(is_chapter.then_some(&*id)) {
             let text = program.replace_all(&text, "](examples/$1.rs)");
+            let text = to_chapter.replace_all(&text, "]($1.md");
             let text = elsewhere.replace_all(&text, "$1");
-            write(&format!("{FOLDER}/{name}"), &with_headings(&text))?;
+            write(&format!("{FOLDER}/{name}.md"), &with_headings(&text))?;
         }
         let first = Some("index.html").filter(|_| pages.is_empty());
         for path in first.into_iter().chain([page.path.as_str()]) {
@@ -276,13 +281,10 @@ fn snippets(contents: &Contents<'_>) -> Result<String> {
     Ok(serde_json::to_string(&snippets)?)
 }
 
-/// Where the skill is, and which pages of the book lie in it as files.
+/// Where the skill is, and which pages of the book lie in it as files beside the chapters.
 const FOLDER: &str = "skill/asyncio-to-tokio";
-const SKILL: [(&str, &str); 3] = [
-    ("messages.md", "by-message"),
-    ("which-one.md", "which-one"),
-    ("libraries.md", "by-library"),
-];
+const SKILL: [(&str, &str); 2] =
+    [("messages", "by-message"), ("libraries", "by-library")];
 
 /// Returns a text with its headings as a list below the first.
 fn with_headings(text: &str) -> String {

@@ -7,12 +7,12 @@ use std::process::Command;
 use ::search::{Index, Kind};
 use anyhow::{Context, Result, ensure};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use catalog::files::{replace, stem};
+use catalog::files::replace;
 use catalog::workspace::{Workspace, cargo};
 use serde_json::json;
 
 use crate::contents::Contents;
-use crate::links::slug;
+use crate::links::chapter_page;
 use crate::markup::anchor;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -65,14 +65,7 @@ fn page(kind: Kind, text: &str, place: Option<&str>) -> Option<String> {
             let number = place.rsplit(' ').next().unwrap_or_default();
             format!("guide-{}.html", number.to_lowercase())
         }
-        (_, Some(place)) => {
-            let page = stem(Path::new(place));
-            let page = page.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
-            match text.rsplit_once(" (") {
-                Some((heading, _)) => format!("{page}.html#{}", slug(heading)),
-                None => format!("{page}.html"),
-            }
-        }
+        (Kind::Chapter, Some(_)) => chapter_page(text),
         _ => return None,
     })
 }

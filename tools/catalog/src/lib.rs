@@ -17,6 +17,7 @@ macro_rules! refuse {
     };
 }
 
+pub mod chapters;
 pub mod compile_fail;
 pub mod dependencies;
 pub mod directives;

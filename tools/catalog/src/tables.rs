@@ -196,7 +196,7 @@ pub struct Advice {
 pub struct Question {
     /// In the words of a Python developer.
     pub question: String,
-    /// The examples that answer it, the best one first.
+    /// The examples and the headings of chapters that answer it, the best one first.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
 }
@@ -270,7 +270,7 @@ pub struct Message {
     pub message: String,
     /// What it means, and what to do.
     pub meaning: String,
-    /// The examples that show it or the cure, the best one first.
+    /// The examples that show it or the cure, and headings of chapters, the best one first.
     #[serde(deserialize_with = "words")]
     pub examples: Vec<String>,
 }

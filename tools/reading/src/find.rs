@@ -1,4 +1,5 @@
-//! `cargo xtask find`: the examples that are nearest to the reader's own words.
+//! `cargo xtask find`: the examples, and the headings of chapters, that are nearest to the
+//! reader's own words.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -44,7 +45,8 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
     }
     if json {
         let hits = hits.iter().map(|hit| {
-            let (id, summary) = hit.example.map(|it| (it.id(), &it.summary)).unzip();
+            let (id, summary) = hit.shown.map(|it| (it.id(), &it.summary)).unzip();
+            let id = id.filter(|_| hit.page.is_none());
             json!({ "example": id, "summary": summary, "page": hit.page, "reason": hit.reason })
         });
         let hits: Vec<Value> = hits.collect();
@@ -63,18 +65,18 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
         text += &format!("{answer}\n\n");
         told.insert(answer);
     }
-    let place = |hit: &Hit<'_>| match (hit.example, &hit.page) {
-        (Some(example), _) => example.id(),
-        (None, page) => page.clone().unwrap_or_else(|| "(no example)".to_owned()),
+    let place = |hit: &Hit<'_>| match (hit.shown, &hit.page) {
+        (Some(example), None) => example.id(),
+        (_, page) => page.clone().unwrap_or_else(|| "(no example)".to_owned()),
     };
     let width = hits.iter().map(|hit| place(hit).len()).max().unwrap_or(0);
     for hit in hits {
         let place = place(&hit);
-        let Some(example) = hit.example else {
+        let Some(shown) = hit.shown else {
             text += &format!("{place:width$}  {}\n", hit.reason.unwrap_or_default());
             continue;
         };
-        text += &format!("{place:width$}  {}\n", example.summary);
+        text += &format!("{place:width$}  {}\n", shown.summary);
         if let Some(reason) = hit.reason.filter(|it| told.insert(it.clone())) {
             text += &format!("{:width$}    {reason}\n", "");
         }

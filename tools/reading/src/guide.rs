@@ -1,7 +1,7 @@
 //! `cargo xtask guide`: the guides to asyncio, block by block.
 
 use anyhow::Result;
-use catalog::files::{entries, stem};
+use catalog::chapters::headings;
 use catalog::refuse;
 use catalog::tables::{self, Advice, Block, Guide};
 use catalog::workspace::Workspace;
@@ -72,14 +72,9 @@ pub fn guide(workspace: &Workspace, words: &[String]) -> Result<String> {
 
 /// Returns the file of a chapter, with the heading, or the name of an example or page.
 fn place(workspace: &Workspace, name: &str) -> Result<String> {
-    let (page, heading) = match name.split_once('#') {
-        Some((page, heading)) => (page, format!("#{heading}")),
-        None => (name, String::new()),
-    };
-    let mut chapters = entries(&workspace.root.join("docs/chapters"))?.into_iter();
-    let chapter = chapters.find(|path| stem(path).ends_with(&format!("-{page}")));
-    Ok(match chapter {
-        Some(path) => workspace.relative(&path) + &heading,
+    let heading = headings(workspace)?.into_iter().find(|it| it.id == name);
+    Ok(match heading {
+        Some(it) => it.file + it.id.find('#').map_or("", |at| &it.id[at..]),
         None if name.contains('/') => name.to_owned(),
         None if name == "guide-ex" => format!("{} guide ex", workspace.command),
         None => format!("the book's page {name}"),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
 use bm25::{EmbedderBuilder, Scorer};
+use catalog::chapters::headings;
 use catalog::compile_fail;
-use catalog::files::{entries, read};
 use catalog::tables::{
     ApiName, Block, Clause, Crate, Guide, Message, Neighbour, Question, RustNames, rows,
 };
@@ -25,6 +25,7 @@ impl Index {
         let shown = examples.iter().map(|example| Shown {
             id: example.id(),
             summary: example.header.summary.clone(),
+            page: None,
         });
         let places = examples.iter().enumerate();
         let places = places.map(|(at, example)| (example.id(), at));
@@ -41,6 +42,7 @@ impl Index {
         for (at, example) in examples.into_iter().enumerate() {
             index.add_example(at, example);
         }
+        index.add_chapters(workspace)?;
         for (_, row) in rows::<Crate>(&workspace.root)? {
             index.crates.insert(row.name, row.purpose);
         }
@@ -51,7 +53,6 @@ impl Index {
         index.add_names(workspace)?;
         index.add_messages(workspace)?;
         index.add_guides(workspace)?;
-        index.add_chapters(workspace)?;
         index.score();
         Ok(index)
     }
@@ -208,26 +209,23 @@ impl Index {
 
     /// Adds the headings of the chapters, each with its chapter's, and what stands under them.
     fn add_chapters(&mut self, workspace: &Workspace) -> Result<()> {
-        for path in entries(&workspace.root.join("docs/chapters"))? {
-            let text = read(&path)?;
-            let page = workspace.relative(&path);
-            let title = text.lines().find_map(|line| line.strip_prefix("# "));
-            let title = title.unwrap_or_default();
-            for section in format!("\n{text}").split("\n#").skip(1) {
-                let (heading, body) = section.split_once('\n').unwrap_or((section, ""));
-                let heading = heading.trim_start_matches(['#', ' ']);
-                let rest = match heading == title {
-                    true => String::new(),
-                    false => format!(" ({title})"),
-                };
-                self.add(Kind::Chapter, heading, &rest, Vec::new());
-                self.lead_to(page.clone());
-                self.add(Kind::Section, &format!("{heading}{rest}"), "", Vec::new());
-                self.lead_to(page.clone());
-                if let Some(last) = self.entries.last_mut() {
-                    last.below = self.stems.learn(body);
-                }
+        for heading in headings(workspace)? {
+            let rest = match heading.is_title() {
+                true => String::new(),
+                false => format!(" ({})", heading.title),
+            };
+            let (at, summary) = (self.examples.len(), heading.words.clone() + &rest);
+            self.add(Kind::Chapter, &heading.words, &rest, vec![at]);
+            self.add(Kind::Section, &summary, "", vec![at]);
+            if let Some(last) = self.entries.last_mut() {
+                last.below = self.stems.learn(&heading.body);
             }
+            self.places.insert(heading.id.clone(), at);
+            self.examples.push(Shown {
+                id: heading.id,
+                summary,
+                page: Some(heading.file),
+            });
         }
         Ok(())
     }

@@ -83,9 +83,7 @@ impl Kind {
     /// Returns what a hit says of an entry of this kind, unless the example's own line does.
     fn reason(self, text: &str) -> Option<String> {
         match self {
-            Self::Question | Self::Guide | Self::Chapter | Self::Trap | Self::Section => {
-                Some(text.to_owned())
-            }
+            Self::Question | Self::Guide | Self::Trap => Some(text.to_owned()),
             Self::Clause => Some(format!("asyncio: {text}")),
             Self::Name | Self::Library => Some(format!("Python: {text}")),
             Self::Rust => {
@@ -93,7 +91,12 @@ impl Kind {
                 Some(format!("Rust: {meaning}"))
             }
             Self::Message => Some(format!("message: {text}")),
-            Self::Example | Self::Summary | Self::Header | Self::Program => None,
+            Self::Example
+            | Self::Summary
+            | Self::Header
+            | Self::Program
+            | Self::Chapter
+            | Self::Section => None,
         }
     }
 }
@@ -182,31 +185,39 @@ pub struct Index {
     crates: HashMap<String, String>,
 }
 
-/// An example, as a hit shows it.
+/// An example or a heading of a chapter, as a hit shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Shown {
     pub(crate) id: String,
-    /// Its first line.
+    /// Its first line, or the heading.
     pub summary: String,
+    /// Where the heading stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) page: Option<String>,
 }
 
 impl Shown {
-    /// Returns its section and its name.
+    /// Returns its section and its name; of a heading, its chapter and its anchor.
     pub fn id(&self) -> String {
         self.id.clone()
+    }
+
+    fn chapter(&self) -> &str {
+        self.id.split('#').next().unwrap_or_default()
     }
 }
 
 /// An example that was found.
 #[derive(Debug)]
 pub struct Hit<'a> {
-    /// The example; nothing where the entry that was found has none.
-    pub example: Option<&'a Shown>,
-    /// Where to read instead.
+    /// The example, or the heading of a chapter; nothing where the entry that was found has
+    /// none.
+    pub shown: Option<&'a Shown>,
+    /// Where to read, if not in an example.
     pub page: Option<String>,
     /// What kind of entry matched best.
     pub kind: Kind,
-    /// That entry, if it was not the example itself.
+    /// That entry, if it was not the example or heading itself.
     pub reason: Option<String>,
 }
 
@@ -248,6 +259,9 @@ impl Index {
     ) -> anyhow::Result<String> {
         for entry in &mut self.entries {
             entry.page = page(entry.kind, &entry.text, entry.page.as_deref());
+        }
+        for heading in self.examples.iter_mut().filter(|it| it.page.is_some()) {
+            heading.page = page(Kind::Chapter, &heading.id, heading.page.as_deref());
         }
         Ok(serde_json::to_string(&self)?)
     }
@@ -293,7 +307,14 @@ impl Index {
         hits.truncate(most);
         let is_vague = hits.is_empty() && words(query).is_empty();
         if is_vague {
-            hits.extend(self.entries.iter().find_map(Self::choice));
+            // The chapter that answers "which one do I use".
+            let choice = self.examples.iter().filter(|it| it.id == "which-one");
+            hits.extend(choice.map(|it| Hit {
+                shown: Some(it),
+                page: it.page.clone(),
+                kind: Kind::Chapter,
+                reason: None,
+            }));
         }
         let section = self.section(&stems, &hits);
         let (answer, answer_page) = name.and_then(|name| self.answer(&name)).unzip();
@@ -307,19 +328,8 @@ impl Index {
         }
     }
 
-    /// Returns the chapter that answers "which one do I use", where this is its entry.
-    fn choice(entry: &Entry) -> Option<Hit<'static>> {
-        let page = entry.page.clone()?;
-        page.contains("which-one").then(|| Hit {
-            example: None,
-            page: Some(page),
-            kind: entry.kind,
-            reason: entry.kind.reason(&entry.text),
-        })
-    }
-
     /// Returns every text that was written to be found, each with the ids of the examples
-    /// that it leads to: questions, names, libraries, messages.
+    /// and headings that it leads to: questions, names, libraries, messages.
     pub fn written(&self) -> impl Iterator<Item = (Kind, &str, Vec<String>)> {
         use Kind::{Example, Library, Message, Name, Question, Rust};
         let written = [Question, Name, Rust, Library, Message, Example];

@@ -21,8 +21,9 @@ const LATER: f32 = 0.8;
 /// What a hit is of, by its place in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Target {
+    /// Or a heading.
     Example(usize),
-    /// An entry that leads to no example.
+    /// An entry that leads to neither.
     Entry(usize),
 }
 
@@ -55,21 +56,30 @@ impl Index {
             let Entry {
                 kind, text, page, ..
             } = &self.entries[at];
-            let (example, page) = match target {
-                Target::Example(at) => (Some(&self.examples[at]), None),
-                Target::Entry(_) => (None, page.clone()),
+            let (shown, page) = match target {
+                Target::Example(at) => {
+                    (Some(&self.examples[at]), &self.examples[at].page)
+                }
+                Target::Entry(_) => (None, page),
             };
             Hit {
-                example,
-                page,
+                shown,
+                page: page.clone(),
                 kind: *kind,
                 reason: kind.reason(text),
             }
         };
         let mut hits: Vec<Hit<'_>> = ranked.into_iter().map(hit).collect();
-        // Of a page with many headings, the nearest one.
+        // Of a page with many headings, the nearest one, and those that a row leads to.
         let mut pages = BTreeSet::new();
-        hits.retain(|hit| hit.page.is_none() || pages.insert(hit.page.clone()));
+        hits.retain(|hit| {
+            let page = match hit.kind {
+                Kind::Chapter => hit.shown.map(|it| it.chapter().to_owned()),
+                Kind::Guide => hit.page.clone(),
+                _ => None,
+            };
+            page.is_none_or(|page| pages.insert(page))
+        });
         hits
     }
 
@@ -86,8 +96,7 @@ impl Index {
             let (mut score, mut exact) = self.worth(entry, meant, score * kind.weight());
             let targets = entry.targets(at);
             if entry.examples.is_empty() {
-                let is_page = matches!(kind, Kind::Guide | Kind::Chapter);
-                let factor = if is_page { 1.0 } else { NOT_SHOWN };
+                let factor = if kind == Kind::Guide { 1.0 } else { NOT_SHOWN };
                 score *= factor;
                 exact *= factor;
             }
@@ -148,9 +157,9 @@ impl Index {
             (share >= OF_SECTION).then_some((at, score * share))
         });
         let (at, _) = best.max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-        let Entry { page, text, .. } = &self.entries[at];
-        let is_hit = |hit: &Hit<'_>| hit.reason.as_ref() == Some(text);
-        (!hits.iter().any(is_hit)).then_some((page.clone()?, text.clone()))
+        let own = &self.examples[*self.entries[at].examples.first()?];
+        let is_hit = |hit: &Hit<'_>| hit.shown.is_some_and(|it| it.id == own.id);
+        (!hits.iter().any(is_hit)).then_some((own.page.clone()?, own.summary.clone()))
     }
 
     /// Returns the score of an entry, and what is added if the query is the entry.

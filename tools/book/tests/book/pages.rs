@@ -95,6 +95,13 @@ fn agents_and_editors_get_the_files_and_an_index_that_is_small_enough() {
             .find(|it| !name.contains('/') && text.contains(**it));
         assert_eq!(html, None, "{name}.md");
     }
+    // Rows that lead to chapters lead to their text.
+    let crates = skill("choosing-crates.md");
+    assert!(
+        crates.contains("\n### DNS: ") && crates.contains("](beyond-one-machine.md#")
+    );
+    let links = "beyond-one-machine.html#kafka";
+    assert!(pages["by-question.html"].contains(links), "{links}");
 
     // An agent reads all of SKILL.md whenever the skill is used: at most 5,000 tokens, as
     // Anthropic's guide asks, of four bytes each. A section is read once, on demand, and

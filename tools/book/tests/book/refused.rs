@@ -36,7 +36,8 @@ fn every_place_that_refers_to_a_deleted_example_is_named() {
 fn mistakes_in_tables_and_chapters_are_named() {
     let copy = Copy::new();
     let row = copy.rows("docs/questions.tsv").len() + 2;
-    let question = "Where is it?\titerators/no_such_thing\n";
+    let question = "Where is it?\titerators/no_such_thing\n\
+                    Which lock is it?\twhich-one#which-lock which-one#nothing\n";
     copy.append("docs/questions.tsv", question);
     let advice = "003-99\tX\twhich-one\n003-01\tX\twhich-one#nothing\n";
     copy.append("docs/advice.tsv", advice);
@@ -50,6 +51,10 @@ fn mistakes_in_tables_and_chapters_are_named() {
     let said = copy.refused(&[]);
     for part in [
         &format!("docs/questions.tsv:{row}: no example `iterators/no_such"),
+        &format!(
+            "docs/questions.tsv:{}: no example `which-one#nothing",
+            row + 1
+        ),
         "no block `003-99`",
         "no example or chapter `which-one#nothing`",
         "docs/chapters/99-x.md:3: a block of Rust or Python includes a checked file",

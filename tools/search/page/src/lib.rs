@@ -76,26 +76,26 @@ fn lines(found: Found<'_>) -> String {
         add(page, answer, "");
     }
     for Hit {
-        example,
+        shown,
         page,
         kind,
         reason,
     } in found.hits
     {
-        let Some(example) = example else {
+        let Some(shown) = shown else {
             add(&page.unwrap_or_default(), &reason.unwrap_or_default(), "");
             continue;
         };
-        let id = example.id();
+        let id = shown.id();
         // A trap begins with its number, where its page has an anchor.
         let trap = reason.as_deref().filter(|_| kind == Kind::Trap);
-        let page = match trap.and_then(|it| it.split_once(": ")) {
-            Some((number, _)) => format!("{id}.html#{number}"),
-            None => format!("{id}.html"),
+        let page = match (trap.and_then(|it| it.split_once(": ")), page) {
+            (Some((number, _)), _) => format!("{id}.html#{number}"),
+            (None, page) => page.unwrap_or_else(|| format!("{id}.html")),
         };
         match reason.filter(|it| found.answer.as_ref() != Some(it)) {
-            Some(reason) => add(&page, &reason, &format!("{id}: {}", example.summary)),
-            None => add(&page, &example.summary, &id),
+            Some(reason) => add(&page, &reason, &format!("{id}: {}", shown.summary)),
+            None => add(&page, &shown.summary, &id),
         }
     }
     if let Some((page, heading)) = &found.section {
