@@ -8,7 +8,8 @@
 //!
 //! Trap: If you empty the closed queue with `try_recv`, you may miss an item: its sender
 //! has reserved a place, but has not sent the item yet. Empty the queue with `recv`,
-//! until it returns `None`.
+//! until it returns `None`. But a sender that keeps its reserved place (a permit) keeps
+//! `recv` waiting, and after the receiver is dropped, `send` of a permit reports no error.
 //!
 //! Trap: If you put a sentinel into the queue, as is common in Python, it ends only one
 //! consumer. If each consumer puts the sentinel back for the next, the last one stays in

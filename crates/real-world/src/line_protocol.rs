@@ -10,6 +10,9 @@
 //! Bounds: `Limits` holds the connections (further clients wait), the names in the
 //! store, the longest line and the times (then the connection ends). `LinesCodec::new`
 //! and `read_line` have no limit for a line.
+//! To change the limit of a line later, as after a login, assign a new decoder to
+//! `*decoder_mut()`: the bytes that were received already stay.
+//! `LengthDelimitedCodec::set_max_frame_length` does the same for its frames.
 //!
 //! Trap: If a connection breaks in the middle of a line, `LinesCodec`, `read_line` and
 //! asyncio's `readline` return the part as if it were a line. Of "SET a 10" you may get

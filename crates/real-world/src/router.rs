@@ -6,6 +6,8 @@
 //! the chain. The layer that you add last runs first. To read a body in middleware,
 //! take it by `to_bytes` with a limit, and make the request again:
 //! `Request::from_parts(parts, Body::from(bytes))`.
+//! A nested router answers an unknown path with its own `fallback`, if it has one, and
+//! otherwise with the `fallback` of the outer router.
 //!
 //! Bounds: A body of more than 2 MB is refused (413), which is axum's default.
 //! Unbounded: Users, connections, and the time of a request; `http_server` limits

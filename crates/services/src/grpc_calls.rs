@@ -9,7 +9,8 @@
 //! that a handler starts in a `JoinSet`, so that they end with it. tonic's `Channel`,
 //! the client's connection, connects again at the next call if the server was away; it
 //! does not repeat the failed call. A graceful shutdown waits for open streams: end
-//! them by a `CancellationToken`.
+//! them by a `CancellationToken`. If the server answers a client's stream before the
+//! stream ends, the call returns the answer, and the rest of the stream is dropped.
 //!
 //! Bounds: A call ends after the constant `MOST` at the latest. A received message of
 //! more than 4 MiB is an error ("decoded message length too large"); to allow more,

@@ -9,6 +9,8 @@
 //!
 //! Bounds: A call fails after `limit`, which includes the wait for a new connection.
 //! After the server was silent, new calls work within about twice `limit`.
+//! While a connection is made, only the connection timeout counts, which includes the
+//! handshake. The response timeout counts from then on.
 //!
 //! Trap: If a call fails here, the server may have executed it, and nothing repeats the
 //! call for you. Repeat only what is idempotent.

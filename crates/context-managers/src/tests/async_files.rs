@@ -38,3 +38,16 @@ async fn the_next_call_tells_what_went_wrong() -> io::Result<()> {
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     Ok(())
 }
+
+/// A `flush` that tried again would fail again: the disk is still full.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_second_flush_on_a_full_disk_succeeds_and_writes_nothing() -> io::Result<()> {
+    let mut full = File::options().write(true).open("/dev/full").await?;
+    full.write_all(b"started\n").await?;
+    full.flush().await.expect_err("the disk is full");
+    full.flush().await?;
+    full.write_all(b"stopped\n").await?;
+    full.sync_all().await.expect_err("the disk is full");
+    Ok(())
+}

@@ -142,6 +142,21 @@ async fn no_more_is_buffered_than_a_line_and_one_read() {
     }
 }
 
+/// As after a login, which allows longer lines.
+#[tokio::test]
+async fn a_new_decoder_changes_the_limit_and_keeps_what_is_buffered() {
+    let bytes = b"login\na longer line\na longer line still\n".as_slice();
+    let mut lines = FramedRead::new(bytes, LineDecoder::new(5));
+    let line = lines.next().await.expect("a line").expect("it fits");
+    assert_eq!(line, "login");
+    assert_eq!(lines.read_buffer().len(), bytes.len() - 6);
+    *lines.decoder_mut() = LineDecoder::new(13);
+    let line = lines.next().await.expect("a line").expect("it fits");
+    assert_eq!(line, "a longer line");
+    let next = lines.next().await;
+    assert!(matches!(next, Some(Err(Failure::TooLong))));
+}
+
 /// Told after `idle`. As it does not leave, it is left after `write`.
 #[tokio::test(start_paused = true)]
 async fn half_a_line_then_nothing_or_a_byte_now_and_then() {

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, header};
+use axum::routing::get;
 use tower::ServiceExt;
 
 use super::support::poll_and_drop;
@@ -35,6 +36,27 @@ async fn a_dropped_request_is_no_longer_in_progress() {
         };
         tokio::join!(poll_and_drop(report, polls), looking);
         assert_eq!(users.in_progress(), 0, "dropped after {polls} polls");
+    }
+}
+
+#[tokio::test]
+async fn a_nested_router_has_its_own_fallback_or_that_of_the_outer_one() {
+    let api = Router::new().fallback(async || "no such call");
+    let app = Router::new()
+        .nest("/api", api)
+        .nest(
+            "/pages",
+            Router::new().route("/about", get(async || "about")),
+        )
+        .fallback(async || "no such page");
+    for (path, answer) in [
+        ("/api/nothing", "no such call"),
+        ("/pages/about", "about"),
+        ("/pages/nothing", "no such page"),
+        ("/nothing", "no such page"),
+    ] {
+        let (_, said) = send(&app, "GET", path, "").await;
+        assert_eq!(said, answer, "{path}");
     }
 }
 

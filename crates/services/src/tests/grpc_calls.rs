@@ -16,7 +16,7 @@ use tonic::body::Body;
 use tonic::client;
 use tonic::codegen::http::{self, uri::PathAndQuery};
 use tonic::codegen::{BoxFuture, BoxStream, Service};
-use tonic::server::{self, ServerStreamingService, UnaryService};
+use tonic::server::{self, ClientStreamingService, ServerStreamingService, UnaryService};
 use tonic::transport::{Channel, Error, server::TcpIncoming};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
@@ -83,6 +83,18 @@ impl<Q, W> Clone for ShopServer<Q, W> {
     }
 }
 
+/// Answers a stream of items before it has read one.
+struct Early;
+
+impl ClientStreamingService<Item> for Early {
+    type Response = Price;
+    type Future = Ready<Result<Response<Price>, Status>>;
+
+    fn call(&mut self, _: Request<Streaming<Item>>) -> Self::Future {
+        ready(Ok(Response::new(price(1))))
+    }
+}
+
 impl<Q: Quote, W> UnaryService<Item> for ShopServer<Q, W> {
     type Response = Price;
     type Future = BoxFuture<Response<Price>, Status>;
@@ -117,6 +129,7 @@ impl<Q: Quote, W: Watch> Service<http::Request<Body>> for ShopServer<Q, W> {
             let mut grpc = server::Grpc::new(ProstCodec::default());
             Ok(match request.uri().path() {
                 "/quote" => grpc.unary(shop, request).await,
+                "/early" => grpc.client_streaming(Early, request).await,
                 _ => grpc.server_streaming(shop, request).await,
             })
         })
@@ -729,4 +742,26 @@ async fn a_call_without_its_message_ends() {
     let ended = timeout(2 * MOST, call).await.expect("it ends");
     let error = ended.expect_err("it has no message");
     assert_eq!(error.code(), Code::Cancelled, "{error:?}");
+}
+
+/// The client may still be sending, and each message may be larger than the window.
+#[tokio::test]
+async fn a_stream_that_is_answered_early_is_dropped_and_the_answer_arrives() {
+    let serving = quotes(|_| async { Ok(price(1)) }).await;
+    let mut client = serving.client();
+    for length in [0, 100_000] {
+        client.ready().await.expect("it serves");
+        let guard = Arc::new(());
+        let (own, item) = (Arc::clone(&guard), item(&"a".repeat(length)));
+        let messages = stream::repeat_with(move || {
+            let _own = &own;
+            item.clone()
+        });
+        let path = PathAndQuery::from_static("/early");
+        let codec = ProstCodec::<Item, Price>::default();
+        let messages = Request::new(messages);
+        let answer = soon(client.0.client_streaming(messages, path, codec)).await;
+        assert_eq!(answer.expect("an answer").into_inner().cents, 1);
+        only(&guard, 1).await;
+    }
 }

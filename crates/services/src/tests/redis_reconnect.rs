@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use redis::{AsyncCommands, Client, RedisResult};
+use redis::{AsyncCommands, AsyncConnectionConfig, Client, RedisResult};
 use servers::Kind;
 use tokio::join;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
@@ -87,6 +88,24 @@ async fn a_connection_that_was_closed_while_idle_is_replaced() {
     };
     soon(connected).await;
     redis.ping::<()>().await.expect("it answers");
+}
+
+/// A proxy that accepts, and has no server behind it.
+#[tokio::test]
+async fn while_it_connects_only_the_connection_timeout_counts() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = silent.local_addr().expect("it is bound");
+    let client = Client::open(format!("redis://{address}")).expect("a URL");
+    for (connection, response) in [(SHORT, SHORT / 10), (SHORT / 10, LONG)] {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(connection))
+            .set_response_timeout(Some(response));
+        let start = Instant::now();
+        let made = client.get_multiplexed_async_connection_with_config(&config);
+        let error = made.await.expect_err("nobody answers");
+        assert!(error.is_timeout(), "{error}");
+        assert!(start.elapsed() >= connection && start.elapsed() < LONG);
+    }
 }
 
 #[tokio::test]
