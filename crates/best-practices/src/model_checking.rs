@@ -5,11 +5,16 @@
 //! model in every order of its steps (`check_dfs`), or in random orders (`check_random`).
 //! In Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
+//! A `Notify` wakes tasks that wait for a change, as `asyncio.Condition` does. A wake-up
+//! is lost if it comes before the task is registered as waiting; then the task waits
+//! forever.
+//!
 //! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a race in
-//! them: use the types of `shuttle::sync`. Nor does shuttle notice if you forget
-//! `enable`, which registers the waiter of a `Notify` before the await (see
-//! `condition_queue`): it never switches tasks between the call of `notified()` and the
-//! await.
+//! them: use the types of `shuttle::sync`.
+//!
+//! Trap: If you forget `enable()`, which registers the waiter of a `Notify` before the
+//! await (see `condition_queue`), shuttle does not find the lost wake-up: it never
+//! switches tasks between the call of `notified()` and the await.
 //!
 //! Trap: If the model calls `Notify::notify_one`, `check_dfs` panics with "requested
 //! random data from DFS scheduler", because shuttle picks the waiter by chance. Run the

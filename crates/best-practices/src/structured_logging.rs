@@ -6,9 +6,12 @@
 //! level. Here, only what you write in the log call itself, such as `status = 200`, is
 //! moved to the top level, by the setting `flatten_event`.
 //!
+//! `EnvFilter` reads from the environment variable `RUST_LOG` which levels are logged:
+//! `info,shop=debug` means `debug` for the module `shop`, and `info` for all others.
+//!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
-//! errors are logged. `Builder::with_default_directive` does not help for long: it counts
-//! only while `RUST_LOG` is empty, so `RUST_LOG=shop=debug` silences all other modules.
+//! errors are logged. A default directive of its builder does not help for long: it
+//! counts only while `RUST_LOG` is empty, so `RUST_LOG=shop=debug` silences all others.
 //! Put `info,` before the value, as `subscriber` below does.
 //!
 //! Trap: If you spawn a task, its lines have no request id, because a task of Tokio

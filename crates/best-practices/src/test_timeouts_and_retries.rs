@@ -9,8 +9,10 @@
 //!
 //! Trap: If you call `tokio::time::advance` with several timers on the way, they all fire
 //! late, at the new time. The clock moves in one step, and the woken tasks run only
-//! afterwards. A task that has not started has no timers yet. `advance_in_steps` below
-//! moves the clock step by step.
+//! afterwards. `advance_in_steps` below moves the clock step by step.
+//!
+//! Trap: If you call `advance` directly after `spawn`, the task has not started: its
+//! timer begins only afterwards, and does not fire. Call `yield_now().await` first.
 //!
 //! Trap: If a loop waits for something with `sleep(Duration::ZERO)`, it hangs in a
 //! test. On the paused clock this sleep is over immediately, so the loop never lets the

@@ -7,10 +7,10 @@
 //! example `join_map` keeps the key. If you leave the loop early and drop the `JoinSet`,
 //! the other tasks are aborted. asyncio's tasks run until you cancel them.
 //!
-//! Trap: If you put the futures into a `FuturesUnordered` (of the crate `futures`),
-//! they may borrow, because they are not tasks. But they run only while the loop waits
-//! for the next result. A slow loop body therefore stops all of them. If the body
-//! awaits for long, use the `JoinSet`.
+//! Trap: If the body of your loop awaits for long, futures in a `FuturesUnordered` (of
+//! the crate `futures`) stand still: they run only while the loop waits for the next
+//! result. Then use the `JoinSet`. The advantage of `FuturesUnordered` is that its
+//! futures may borrow, because they are not tasks.
 //!
 //! See also: `buffered_as_completed` (with a limit), `join_map`, `drop_a_join_set`.
 //!

@@ -14,8 +14,7 @@
 //!
 //! In production: `failsafe` can also open the circuit at a rate of failures, and
 //! lengthen each open period. But while half-open, it lets all calls pass. Its last
-//! release was in 2024. The circuit of this page closes after one success; if you need
-//! more, count them in the closure.
+//! release was in 2024. The circuit of this page closes after one success of the probe.
 //!
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!

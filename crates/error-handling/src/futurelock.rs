@@ -1,17 +1,21 @@
 //! Futurelock: a deadlock with one lock, if `select!` keeps a future without polling it.
 //!
 //! A future that `select!` awaits by `&mut` is kept after another arm has won, but nobody
-//! polls the future (lets it run) any more. If it waits for a lock, it gets the lock in
-//! its turn, and cannot release the lock. The next `lock().await` waits forever, without
+//! polls the future (lets it run) any more. It may be waiting for a lock. The lock is
+//! handed to the first in the queue, even if nobody polls that future: it then owns the
+//! lock, never runs and never releases it. The next `lock().await` waits forever, without
 //! an error. In asyncio the future would be a task, which keeps running. The name is from
 //! Oxide's RFD 609.
 //!
-//! To avoid this, spawn the future, keep awaiting it with `join!`, or drop it first.
-//! Without `&mut`, `select!` drops it.
+//! To avoid this, spawn the future, keep awaiting it with `join!`, or drop it before you
+//! lock. Without `&mut`, `select!` drops it.
 //!
 //! Trap: If the kept future waits for a permit of a `Semaphore` or for a place in a full
-//! channel, the program can hang in the same way. So can the body of a loop over
-//! `buffer_unordered`.
+//! channel, the program can hang in the same way.
+//!
+//! Trap: If the body of a loop over `buffer_unordered` awaits a lock, the loop can hang,
+//! too. Meanwhile nobody polls the futures in the buffer, and one of them may own the
+//! lock. Lock inside of those futures only, or before the loop.
 //!
 //! See also: `cancel_safety`.
 //!

@@ -4,10 +4,11 @@
 //! `tokio-stream`, gives the receiver the methods of a stream, such as `map`; without it,
 //! `recv()` in a loop is enough. The stream ends when the last sender is dropped, without
 //! a sentinel, as with `Queue.shutdown` from Python 3.13 on. If the consumer drops the
-//! receiver, the next `send` fails, and `Sender::closed` returns immediately.
+//! receiver, the next `send` fails. A producer that waits for something else learns of it
+//! by `sender.closed().await`, which waits until the receiver is gone.
 //!
-//! Bounds: The channel holds at most `CAPACITY` items. Then `send` waits, with one more
-//! item.
+//! Bounds: The channel holds at most `CAPACITY` items. When it is full, each waiting
+//! `send` holds one more item.
 //!
 //! Trap: If you keep a sender only to clone it, the stream stays open and the loop never
 //! ends. Drop that sender once the producers have their clones (see the example

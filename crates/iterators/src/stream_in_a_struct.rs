@@ -11,7 +11,7 @@
 //!
 //! Trap: If an `async fn` of the struct takes `&self`, a task refuses it: "future cannot
 //! be sent between threads safely". A `BoxStream` is not `Sync`: threads may not share
-//! it. Take `&mut self`.
+//! it, and `&self` could be shared. Take `&mut self`, which cannot.
 //!
 //! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!

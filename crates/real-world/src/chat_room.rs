@@ -6,15 +6,17 @@
 //! `tokio::sync::broadcast` has one queue for all instead, and a slow receiver gets the
 //! error `Lagged`.
 //!
+//! To send, a member calls the function that it gets from `voice`, and awaits the pause
+//! `pace` that this function returns.
+//!
 //! Bounds: `queue` messages wait for each member. The news "joined" and "left" go only
-//! into queues that are more than half free, so they cut nobody off. After a message, a
-//! member waits for the time `pace`. If all members send as fast as that, the upper
-//! half of a queue that nobody reads fills up in `queue / 2 * pace / members`.
-//! Unbounded: The members.
+//! into queues that are more than half free, so they cut nobody off. A member that stops
+//! reading is cut off after at least `queue / 2 * pace / members`, if all members send as
+//! fast as the pauses allow. Unbounded: The members.
 //!
 //! Trap: If members may send without a pause, one member's burst fills all queues, and
 //! nearly all members are cut off. On several threads, a `yield_now` in place of the
-//! pause is not enough. Await the pause that the function from `voice` returns.
+//! pause is not enough.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!

@@ -18,7 +18,7 @@
 //! async runtime such as Tokio.
 //!
 //! asyncio: asyncio.gather, asyncio.to_thread, asyncio.TaskGroup.create_task
-//! differs: a blocking request in async code stops asyncio's loop; here it panics
+//! differs: a blocking request stops asyncio's loop; here, a debug build panics
 
 use std::time::Instant;
 

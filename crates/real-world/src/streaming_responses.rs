@@ -6,9 +6,9 @@
 //! read one item at a time. An open stream holds up the shutdown of `axum::serve`;
 //! `http_server` ends such streams.
 //!
-//! Bounds: A client that reads gets an error for a line or an event of more than
-//! [`MAX_ITEM`] bytes. Unbounded: The stream, and the time of a client that does not
-//! read: serve the routes with `http_server`.
+//! Bounds: The client functions of this file return an error for an item of more than
+//! [`MAX_ITEM`] bytes. Unbounded on the server: the length of a stream, and the time of a
+//! client that does not read. `http_server` limits both.
 //!
 //! Trap: If you set `timeout` on a reqwest client, it cuts off a long stream, because
 //! it limits the whole response. Set `read_timeout` instead, which limits the wait for

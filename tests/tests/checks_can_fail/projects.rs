@@ -81,7 +81,8 @@ fn a_project_gets_examples() {
     let lock = std::fs::read_to_string(tests::root().join("Cargo.lock")).unwrap();
     fixture.write(&path("Cargo.lock"), &lock);
     let dry = add(&fixture, "good first --only --dry-run").stdout;
-    let said = add(&fixture, "good first --only").says(0, "use crate::good; // good::both\n");
+    let said =
+        add(&fixture, "good first --only").says(0, "use crate::good; // good::both\n");
     assert_eq!(dry, format!("Nothing is written. It would be:\n{said}"));
     let changed = MANIFEST.replace("default-features = false, ", "");
     let changed = changed.replace("[\"rt\"]", "[\"full\", \"rt\"]");
