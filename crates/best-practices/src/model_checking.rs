@@ -12,14 +12,14 @@
 //! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a race in
 //! them: use the types of `shuttle::sync`.
 //!
-//! Trap: If you forget `enable()`, which registers the waiter of a `Notify` before the
-//! await (see `condition_queue`), shuttle does not find the lost wake-up: it never
-//! switches tasks between the call of `notified()` and the await.
-//!
 //! Trap: If the model calls `Notify::notify_one`, `check_dfs` panics with "requested
 //! random data from DFS scheduler", because shuttle picks the waiter by chance. Run the
 //! model with a `shuttle::Runner` and `DfsScheduler::new(None, true)`, which allows
 //! random data.
+//!
+//! Trap: If you forget `enable()`, which registers the waiter of a `Notify` before the
+//! await (see `condition_queue`), shuttle does not find the lost wake-up: it never
+//! switches tasks between the call of `notified()` and the await.
 //!
 //! See also: `property_test`, `deterministic_simulation`, `lost_update`.
 //!

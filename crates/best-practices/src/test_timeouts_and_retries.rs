@@ -11,13 +11,13 @@
 //! late, at the new time. The clock moves in one step, and the woken tasks run only
 //! afterwards. `advance_in_steps` below moves the clock step by step.
 //!
-//! Trap: If you call `advance` directly after `spawn`, the task has not started: its
-//! timer begins only afterwards, and does not fire. Call `yield_now().await` first.
-//!
 //! Trap: If a loop waits for something with `sleep(Duration::ZERO)`, it hangs in a
 //! test. On the paused clock this sleep is over immediately, so the loop never lets the
 //! clock move. On the real clock the sleep takes a millisecond. Sleep for a millisecond
 //! instead.
+//!
+//! Trap: If you call `advance` directly after `spawn`, the task has not started: its
+//! timer begins only afterwards, and does not fire. Call `yield_now().await` first.
 //!
 //! See also: `unit_testing`, `retry`, `timers`.
 //!

@@ -85,17 +85,37 @@ pub fn write(
     address: &str,
     out: &Path,
 ) -> Result<()> {
+    let (pages, mut full) = texts(contents, book, out)?;
+    full.extend(skill(contents, &out.join(FOLDER))?);
+    let full = full.join("\n---\n\n");
     let write = |path: &str, text: &str| replace(&out.join(path), text);
+    write("llms-full.txt", &full)?;
+    let pages = &pages[..];
+    let full = full.len() / 1000;
+    write("changes.xml", &feed(&contents.changes, address)?)?;
+    let llms = Llms {
+        contents,
+        pages,
+        address,
+        full,
+    };
+    write("llms.txt", &llms.render()?)?;
+    write("asyncio-to-tokio.code-snippets", &snippets(contents)?)
+}
+
+/// Writes the Markdown of each page, what is read of it into its HTML, and the chapters and
+/// lists of the skill. Returns what is said of each page, and the chapters.
+fn texts(
+    contents: &Contents<'_>,
+    book: &Book,
+    out: &Path,
+) -> Result<(Vec<Page>, Vec<String>)> {
     let entries = contents.entries().map(|it| (it.example.id(), it));
     let entries: HashMap<String, &Entry<'_>> = entries.collect();
     let links = Regex::new(r"\]\(([^):]+)\.md([)#])")?;
-    let program = Regex::new(r"\]\((\w[\w-]*/\w+)\.html\.md[^)]*\)")?;
-    let chapters = contents.chapters.iter().map(|it| it.page.as_str());
-    let chapters = chapters.collect::<Vec<&str>>().join("|");
-    let to_chapter = Regex::new(&format!(r"\]\(({chapters})\.html\.md"))?;
-    let elsewhere = Regex::new(r"\[([^\]]+)\]\([^)]+\.html\.md[^)]*\)")?;
     let any = Regex::new(r"\[([^\]]+)\]\([^)]+\)")?;
-    let (mut pages, mut full) = (Vec::new(), Vec::new());
+    let in_skill = LinksInSkill::new(contents)?;
+    let (mut pages, mut chapters) = (Vec::new(), Vec::new());
     let mut begins = None;
     for item in book.iter() {
         let chapter = match item {
@@ -123,16 +143,11 @@ pub fn write(
             begins = Some(chapter.name.clone());
         }
         let page = page(chapter, &id, &text, begins.take(), &any);
-        write(&format!("{}.md", page.path), &text)?;
-        if is_chapter {
-            full.push(text.clone());
-        }
+        replace(&out.join(format!("{}.md", page.path)), &text)?;
         let list = SKILL.iter().find(|(_, page)| *page == id);
         if let Some(name) = list.map(|it| it.0).or(is_chapter.then_some(&*id)) {
-            let text = program.replace_all(&text, "](examples/$1.rs)");
-            let text = to_chapter.replace_all(&text, "]($1.md");
-            let text = elsewhere.replace_all(&text, "$1");
-            write(&format!("{FOLDER}/{name}.md"), &with_headings(&text))?;
+            let text = with_headings(&in_skill.changed(&text));
+            replace(&out.join(format!("{FOLDER}/{name}.md")), &text)?;
         }
         let first = Some("index.html").filter(|_| pages.is_empty());
         for path in first.into_iter().chain([page.path.as_str()]) {
@@ -141,22 +156,38 @@ pub fn write(
             let html = read(&path)?.replace("/SKILL.html", "/SKILL.md");
             replace(&path, &html.replacen("<!-- page -->", &page.head(), 1))?;
         }
+        if is_chapter {
+            chapters.push(text);
+        }
         pages.push(page);
     }
-    full.extend(skill(contents, &out.join(FOLDER))?);
-    let full = full.join("\n---\n\n");
-    write("llms-full.txt", &full)?;
-    let pages = &pages[..];
-    let full = full.len() / 1000;
-    write("changes.xml", &feed(&contents.changes, address)?)?;
-    let llms = Llms {
-        contents,
-        pages,
-        address,
-        full,
-    };
-    write("llms.txt", &llms.render()?)?;
-    write("asyncio-to-tokio.code-snippets", &snippets(contents)?)
+    Ok((pages, chapters))
+}
+
+/// Finds the links of a page that has become a file of the skill.
+struct LinksInSkill {
+    program: Regex,
+    chapter: Regex,
+    elsewhere: Regex,
+}
+
+impl LinksInSkill {
+    fn new(contents: &Contents<'_>) -> Result<Self> {
+        let chapters = contents.chapters.iter().map(|it| it.page.as_str());
+        let chapters = chapters.collect::<Vec<&str>>().join("|");
+        Ok(Self {
+            program: Regex::new(r"\]\((\w[\w-]*/\w+)\.html\.md[^)]*\)")?,
+            chapter: Regex::new(&format!(r"\]\(({chapters})\.html\.md"))?,
+            elsewhere: Regex::new(r"\[([^\]]+)\]\([^)]+\.html\.md[^)]*\)")?,
+        })
+    }
+
+    /// Leads to the files of the skill, and leaves only the words of links that lead out of it.
+    fn changed(&self, text: &str) -> String {
+        let text = self.program.replace_all(text, "](examples/$1.rs)");
+        let text = self.chapter.replace_all(&text, "]($1.md");
+        self.elsewhere.replace_all(&text, "$1").into_owned()
+    }
 }
 
 fn plain(contents: &Contents<'_>, entry: &Entry<'_>) -> Result<String> {

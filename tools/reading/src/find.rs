@@ -32,36 +32,40 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
         refuse!("nothing to find: `{command} find WORDS`, or `{command} find error.txt`");
     }
     let index = Index::of(workspace)?;
-    let Found {
-        hits,
-        answer,
-        section,
-        corrected,
-        is_vague,
-        ..
-    } = index.find(&query, MOST);
-    if hits.is_empty() && section.is_none() && answer.is_none() {
+    let found = index.find(&query, MOST);
+    if found.hits.is_empty() && found.section.is_none() && found.answer.is_none() {
         refuse!("nothing has a word of `{query}`; `{command} list` shows all examples");
     }
     if json {
-        let hits = hits.iter().map(|hit| {
-            let (id, summary) = hit.shown.map(|it| (it.id(), &it.summary)).unzip();
-            let id = id.filter(|_| hit.page.is_none());
-            json!({ "example": id, "summary": summary, "page": hit.page, "reason": hit.reason })
-        });
-        let hits: Vec<Value> = hits.collect();
-        let all = json!({ "answer": answer, "corrected": corrected, "hits": hits, "section": section });
-        return Ok(format!("{all}\n"));
+        return Ok(format!("{}\n", as_json(&found)));
     }
+    Ok(as_text(found) + &format!("\nRead one with `{command} show EXAMPLE`.\n"))
+}
+
+fn as_json(found: &Found<'_>) -> Value {
+    let hits = found.hits.iter().map(|hit| {
+        let (id, summary) = hit.shown.map(|it| (it.id(), &it.summary)).unzip();
+        let id = id.filter(|_| hit.page.is_none());
+        json!({ "example": id, "summary": summary, "page": hit.page, "reason": hit.reason })
+    });
+    json!({
+        "answer": found.answer,
+        "corrected": found.corrected,
+        "hits": hits.collect::<Vec<Value>>(),
+        "section": found.section,
+    })
+}
+
+fn as_text(found: Found<'_>) -> String {
     let (mut text, mut told) = (String::new(), BTreeSet::new());
-    if is_vague {
+    if found.is_vague {
         text += "These words are everywhere. Add what it is about, such as `queue` or \
                  `timeout`.\n";
     }
-    for (wrong, right) in corrected {
+    for (wrong, right) in found.corrected {
         text += &format!("Nothing has `{wrong}`; searched for `{right}`.\n");
     }
-    if let Some(answer) = answer {
+    if let Some(answer) = found.answer {
         text += &format!("{answer}\n\n");
         told.insert(answer);
     }
@@ -69,8 +73,9 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
         (Some(example), None) => example.id(),
         (_, page) => page.clone().unwrap_or_else(|| "(no example)".to_owned()),
     };
-    let width = hits.iter().map(|hit| place(hit).len()).max().unwrap_or(0);
-    for hit in hits {
+    let widths = found.hits.iter().map(|hit| place(hit).len());
+    let width = widths.max().unwrap_or(0);
+    for hit in found.hits {
         let place = place(&hit);
         let Some(shown) = hit.shown else {
             text += &format!("{place:width$}  {}\n", hit.reason.unwrap_or_default());
@@ -81,10 +86,10 @@ pub fn find(workspace: &Workspace, words: &[String], json: bool) -> Result<Strin
             text += &format!("{:width$}    {reason}\n", "");
         }
     }
-    if let Some((page, heading)) = section {
+    if let Some((page, heading)) = found.section {
         text += &format!("\nSee also {page}: {heading}\n");
     }
-    Ok(text + &format!("\nRead one with `{command} show EXAMPLE`.\n"))
+    text
 }
 
 /// Returns the words; the text of the file that they name; or standard input.
