@@ -10,9 +10,10 @@
 //! method, such as `version`. A getter that does not wait is a plain method, such as
 //! `host`.
 //!
-//! Trap: If you implement `Default` or `From` for such a type, their functions cannot
-//! await. Do not hide a `block_on` in them: in async code it panics, "Cannot start a
-//! runtime from within a runtime".
+//! Trap: If you implement `Default` or `From` for such a type, the functions of these
+//! traits cannot await. Do not hide a `block_on` in them, which blocks the thread until a
+//! future is ready: in async code it panics, "Cannot start a runtime from within a
+//! runtime". Write an async function, such as `connect`, instead.
 //!
 //! See also: `async_resource`, `once_cell` (connect at first use), `dyn_async_trait`.
 //!

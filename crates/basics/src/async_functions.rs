@@ -10,9 +10,11 @@
 //! borrow the closure's argument: "lifetime may not live long enough". Write an async
 //! closure, `async |word: &str| ..`.
 //!
-//! Trap: If your function takes an `AsyncFn` and spawns a task that calls it, the
-//! compiler reports "`CallRefFuture<'_>` cannot be sent between threads safely". Take
-//! `FnOnce(String) -> Fut` instead, with `Fut: Send`.
+//! Trap: If your function takes an `AsyncFn` (the trait of async closures) and spawns a
+//! task that calls the closure, the compiler reports "`CallRefFuture<'_>` cannot be sent
+//! between threads safely". You cannot demand that the closure's future is `Send`. Take a
+//! plain closure that returns a future instead: `FnOnce(String) -> Fut`, with
+//! `Fut: Send`.
 //!
 //! See also: `async_fn`, `dyn_async_trait`, `boxed_futures`, `send_and_local`.
 //!

@@ -1,23 +1,29 @@
 //! Call async code from sync code: from a plain program, a thread, or under async code.
 //!
 //! A plain function cannot await. It builds a runtime (Tokio's event loop) and calls
-//! `block_on`, as Python calls `asyncio.run`. If async code calls this plain function,
-//! let it do so through `spawn_blocking`: the function then runs on another thread, where
-//! it may block. Perhaps you cannot change the caller, because a plain function calls a
-//! plain function, and the last one has to wait for a future. Then put its `block_on`
-//! into `block_in_place`, which tells Tokio that this thread will block. That needs a
-//! multi-thread runtime. Your own thread reaches a runtime through a `Handle`, a
-//! reference that you clone. If you forget `block_on`, the compiler reports "expected
-//! `u32`, found future". In Python, do not use `get_event_loop` in a plain function:
-//! without a running loop, it is deprecated, and an error from 3.14 on.
+//! `block_on`, as Python calls `asyncio.run`. If you forget `block_on`, the compiler
+//! reports "expected `u32`, found future".
 //!
-//! Trap: If you call `block_on` on a thread that runs async code, without
-//! `block_in_place`, it panics, "Cannot start a runtime from within a runtime".
-//! `asyncio.run` refuses this as well. `block_on` of the crate `futures` does not panic
-//! there: it blocks the thread, and often hangs.
+//! If async code calls this plain function, let it do so through `spawn_blocking`: the
+//! function then runs on another thread, where it may block. Perhaps the plain function
+//! is deep under async code, and you cannot change its callers. Then put its `block_on`
+//! into `block_in_place`, which tells Tokio that this thread will block. `block_in_place`
+//! needs a multi-thread runtime.
+//!
+//! A thread that you have started reaches a runtime through a `Handle`, a reference that
+//! you clone.
+//!
+//! In Python, do not use `get_event_loop` in a plain function: without a running loop, it
+//! is deprecated, and an error from 3.14 on.
+//!
+//! Trap: If you call `block_on` on a thread that runs async code, it panics, "Cannot
+//! start a runtime from within a runtime". `asyncio.run` refuses this as well. Use
+//! `spawn_blocking` or `block_in_place`, as above. The crate `futures` has another
+//! `block_on`, which does not panic there: it blocks the thread, and often hangs.
 //!
 //! Trap: If you call `tokio::spawn` or use timers and sockets outside a runtime, they
-//! panic, "there is no reactor running". Check with `Handle::try_current`.
+//! panic, "there is no reactor running". Use them inside `block_on`, or check first with
+//! `Handle::try_current`, which returns an error where there is no runtime.
 //!
 //! See also: `runtime_on_a_thread`, `spawn_from_a_thread`, `blocking_vs_async`.
 //!

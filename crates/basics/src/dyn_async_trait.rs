@@ -3,12 +3,14 @@
 //! In Python any objects with an async `fetch` go into one list. In Rust, a
 //! `Vec<Box<dyn Fetch>>` holds different types that implement the trait `Fetch` of this
 //! file. But each async method's future has its own type. So the trait has a plain method
-//! that returns a `BoxFuture`, and each implementation wraps its body in
-//! `async move { .. }.boxed()`. The box costs one allocation per call.
+//! that returns a `BoxFuture`, a boxed future of any type. Each implementation wraps its
+//! body in `async move { .. }.boxed()`. The box costs one allocation per call.
 //!
-//! Trap: If you write `async fn` in the trait, it "is not dyn compatible". If you then
-//! return `BoxFuture<'_, String>`, the future cannot use the argument `page`: "lifetime
-//! may not live long enough". Name the lifetime, as `'a` here.
+//! Trap: If you write `async fn` in the trait, the compiler reports that the trait "is
+//! not dyn compatible". Return a `BoxFuture`. If you write the type as
+//! `BoxFuture<'_, String>`, the future may borrow from `self` but not from the argument
+//! `page`: "lifetime may not live long enough". Name one lifetime for `self`, the
+//! argument and the future: `'a` here.
 //!
 //! Trap: If you do not write the type of the list, the list takes the type of its first
 //! element, and the compiler reports "expected `Cache`, found `Server`". Write

@@ -1,13 +1,18 @@
 //! Write a class with `__await__`: implement `Future` for your own type.
 //!
-//! The runtime (Tokio's event loop) calls `poll` until `poll` returns `Ready`. Before
-//! `poll` returns `Pending`, it hands a clone of the waker (the value that wakes the
-//! task) to an event source, which later calls the waker. This countdown wakes its task
-//! immediately, as a bare `yield` in `__await__` does. You need this rarely: an async
-//! function is a future, and a `oneshot` (a channel for one value) delivers a result.
+//! You write `poll`, and the runtime (Tokio's event loop) calls it. If the result is
+//! there, `poll` returns `Ready`. If not, `poll` first hands a clone of the waker (the
+//! value that wakes the task) to an event source, such as a timer, and then returns
+//! `Pending`. The event source calls the waker later, and the runtime calls `poll` again.
+//!
+//! `Countdown`, the future of this file, has no event source: it calls the waker itself,
+//! immediately, as a bare `yield` in `__await__` does. You rarely need to write `poll`:
+//! an async function is a future, and a `oneshot` (a channel for one value) delivers a
+//! result.
 //!
 //! Trap: If your `poll` returns `Pending` without passing the waker on, `poll` is never
-//! called again. The task hangs without an error.
+//! called again. The task hangs without an error. Pass the waker on before each
+//! `Pending`.
 //!
 //! See also: `awaitables`, `poll_by_hand`, `yield_now`, `stream_by_hand`.
 //!

@@ -1,16 +1,18 @@
 //! A table of async handlers that share state, such as the commands of a bot.
 //!
 //! Each handler gets an `Arc` of the state, so the handler's future owns all that it uses
-//! and may be spawned. `Handler`, the trait of this file, boxes that future. An async
-//! function is a handler if it takes the state and a text, and so is a struct that has
-//! its own data. Without shared state, boxed closures are enough: see `boxed_futures`.
+//! and may be spawned. `Handler`, the trait of this file, has one method, `call`, which
+//! returns this future in a box. An async function that takes the state and a text is a
+//! handler without further code. A struct, which may have its own data, implements
+//! `Handler`. Without shared state, boxed closures are enough: see `boxed_futures`.
 //!
 //! Trap: If a handler takes the state (here a `List`) as `&List`, the compiler reports
 //! "type mismatch in function arguments", because the handler's future would borrow from
 //! the caller. Pass an `Arc`.
 //!
-//! Trap: If a handler is a closure without types, the compiler reports "type annotations
-//! needed". Write them: `|list: Arc<List>, text: String| async move { .. }`.
+//! Trap: If you write a handler as a closure without types, the compiler reports "type
+//! annotations needed". Write the types of its parameters:
+//! `|list: Arc<List>, text: String| async move { .. }`.
 //!
 //! See also: `boxed_futures`, `dyn_async_trait`, `share_state`, `router`.
 //!

@@ -10,7 +10,8 @@
 //! once, in a test, use `Waker::noop`.
 //!
 //! Trap: If you await Tokio's own `sleep` in this loop, it panics: "there is no reactor
-//! running". The loop is no Tokio runtime.
+//! running". The loop is no Tokio runtime. Await only futures that need none, such as
+//! `Sleep` below.
 //!
 //! See also: `future_by_hand`, `suspend_and_resume`, `build_a_runtime`.
 //!

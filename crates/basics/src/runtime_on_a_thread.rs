@@ -9,10 +9,14 @@
 //! waits for calls in `spawn_blocking`, without a limit. `shutdown_timeout` limits that
 //! wait.
 //!
-//! Trap: If you call `block_on` or drop the runtime in async code, the program panics.
+//! Trap: If you call `block_on` or drop the runtime in async code, the program panics,
+//! because both would block the thread. In async code, await the handle that
+//! `Runtime::spawn` returns, and stop the runtime with `shutdown_background`, which does
+//! not wait.
 //!
-//! Trap: If you keep the runtime in a `static`, as libraries do, you cannot stop it:
-//! "cannot move out of a shared reference". Keep a runtime that must stop in a struct.
+//! Trap: If you keep the runtime in a `static`, as libraries do, you cannot stop it. To
+//! stop a runtime you must own it, but a `static` gives only references: "cannot move out
+//! of a shared reference". Keep a runtime that must stop in a struct.
 //!
 //! See also: `call_async_from_sync`, `spawn_from_a_thread`, `build_a_runtime`.
 //!

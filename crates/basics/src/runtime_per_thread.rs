@@ -1,19 +1,22 @@
 //! A runtime per thread: each thread has its own event loop, its own data and no locks.
 //!
 //! Tasks of a `LocalRuntime` (an event loop that stays on its thread) may share `Rc` and
-//! `RefCell`. `Shard`, a struct of this file, is such a thread. Other threads send
-//! closures to a shard, and the closures' futures run on the shard's thread.
+//! `RefCell`. `Shard`, a struct of this file, is a thread that has a `LocalRuntime` and
+//! its own data. Other threads send closures to a shard, and the closures' futures run on
+//! the shard's thread.
 //!
 //! A runtime per thread pays if each request needs the data of one thread only. Otherwise
 //! prefer one multi-thread runtime, which gives work to idle threads. If tasks share no
-//! data, use a `LocalPoolHandle` of `tokio-util`. With Python's GIL, only one loop runs
-//! at a time.
+//! data, use a `LocalPoolHandle` of `tokio-util`, a ready-made pool of threads with an
+//! event loop each. With Python's GIL, only one loop runs at a time.
 //!
 //! Bounds: At most 100 jobs wait for a thread, then `run` waits. Running jobs are
 //! unbounded: a job whose caller is gone keeps running.
 //!
-//! Trap: If a thread blocks, or most requests need its data, all jobs of the thread are
-//! delayed: no other thread takes them over.
+//! Trap: If a job blocks its thread, or most requests need the data of one thread, all
+//! jobs of that thread are delayed: no other thread takes them over. Hand blocking calls
+//! to `spawn_blocking`, and divide the data so that all threads have about as many
+//! requests.
 //!
 //! Trap: If you create an `Rc` on one thread and use it on another, the compiler reports
 //! "`Rc<...>` cannot be sent between threads safely". Create the `Rc` on the thread that

@@ -3,12 +3,15 @@
 //! `select!` waits for several futures, runs the body of the first that is ready, and
 //! drops the other futures. So a sleep that a branch creates starts again in each turn.
 //! To keep a future over all turns, create the future outside the loop and pin it, that
-//! is, fix it in its place. The branch takes `&mut` of the future. Without the pin, it
-//! "cannot be unpinned".
+//! is, fix it in its place. The branch takes `&mut` of the future. Without the pin, the
+//! compiler reports that the future "cannot be unpinned".
 //!
-//! Trap: If another branch is ready first, your future is dropped and may lose items.
-//! `recv` loses none. A future that receives an item and then awaits something else loses
-//! the item. `send` loses its item too: await `mpsc::Sender::reserve`, then send.
+//! Trap: If a branch's future holds an item while it waits, the item is lost when another
+//! branch is ready first, because `select!` drops the future. `recv` holds no item, so it
+//! loses none. A future that receives an item and then awaits something else loses the
+//! item: await only `recv` in the branch, and the rest in the body. `send` loses its item
+//! too: await `mpsc::Sender::reserve`, which waits for a place in the channel, and send
+//! in the body.
 //!
 //! See also: `select_in_a_struct`, `select_biased`, `cancel_safety`, `timeouts`.
 //!

@@ -9,7 +9,8 @@
 //! same time. Here only one body runs at a time.
 //!
 //! Trap: If two branches wait for `&mut self` methods, the compiler reports "cannot
-//! borrow `*self` as mutable more than once at a time".
+//! borrow `*self` as mutable more than once at a time". Let each branch wait on a field,
+//! and call the methods in the bodies.
 //!
 //! See also: `select_in_a_loop`, `select_biased`, `task_in_a_struct`, `actor`.
 //!
