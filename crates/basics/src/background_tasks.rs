@@ -11,8 +11,9 @@
 //! Trap: If you do not call `close`, the tracker's `wait` never returns, even when all
 //! tasks have ended.
 //!
-//! Trap: If a task fails or panics, you do not hear of it: a tracker ignores panics and
-//! results. A `TaskGroup` raises them, and a `JoinSet` (a set of tasks) returns both.
+//! Trap: If you leave a task that may fail to a tracker, you do not hear of its error or
+//! its panic: a tracker ignores both. Python's `TaskGroup` raises them. Spawn such a task
+//! into a `JoinSet` instead, a set of tasks that returns the result or the panic of each.
 //!
 //! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

@@ -6,10 +6,13 @@
 //! the call to `spawn_blocking`, which is `asyncio.to_thread`.
 //!
 //! Trap: If you block one of many threads, timers and sockets may stop in the whole
-//! program, because one thread at a time waits for all of them. If a task blocks just
-//! that thread, they stop for as long as the task blocks. An idle thread takes over only
-//! if other work wakes it, or with `Builder::enable_eager_driver_handoff`, which is
-//! unstable in Tokio 1.54. So more threads do not make a blocking call harmless.
+//! program. The reason: only one idle thread at a time waits for timers and sockets. If
+//! this thread starts to run a task, and the task blocks, no thread waits for them any
+//! more. They stop until the task has finished blocking, or until other work wakes an
+//! idle thread, which then takes over. So more threads do not make a blocking call
+//! harmless: hand the call to `spawn_blocking`. With
+//! `Builder::enable_eager_driver_handoff` (unstable in Tokio 1.54), an idle thread takes
+//! over in any case.
 //!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!

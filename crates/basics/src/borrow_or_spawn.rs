@@ -6,9 +6,10 @@
 //! their data. Put `self` in an `Arc`, and clone the other values. A method that spawns
 //! with `&self` is refused: "borrowed data escapes outside of method".
 //!
-//! Trap: If your function is busy with an answer, the futures that borrow from it stand
-//! still, because they run only while the function awaits them. Here the function is busy
-//! from 100 ms to 600 ms: an answer due at 200 ms arrives at 600 ms.
+//! Trap: If your loop takes long over each answer, the other futures that borrow from
+//! your function stand still. They run only while your function awaits them. Here the
+//! loop is busy with the first answer from 100 ms to 600 ms, so an answer due at 200 ms
+//! arrives at 600 ms. If the futures must not stand still, spawn tasks instead.
 //!
 //! See also: `spawn_tasks`, `as_completed`, `join_or_spawn`.
 //!

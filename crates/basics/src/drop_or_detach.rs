@@ -8,7 +8,8 @@
 //!
 //! Trap: If you do not bind an `AbortOnDropHandle` to a name, it aborts its task
 //! immediately, and the compiler warns "unused `AbortOnDropHandle` that must be used".
-//! `let _ = ...` also aborts immediately, without a warning.
+//! `let _ = ...` also aborts immediately, without a warning. Write `let _task = ...`: a
+//! name keeps the handle to the end of the block.
 //!
 //! Trap: If you put a `timeout` around a handle, it stops only the waiting: the task
 //! keeps running. Put the `timeout` around an `AbortOnDropHandle`. A call in

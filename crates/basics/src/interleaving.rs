@@ -10,7 +10,8 @@
 //! change.
 //!
 //! Trap: If a worker reads the total, awaits, and then writes the total back, the
-//! additions that others made during the await are lost.
+//! additions that others made during the await are lost. Read and write the total in one
+//! turn, with no await in between.
 //!
 //! Trap: If you spawn the workers, they run on several threads, and the compiler refuses
 //! the `Cell`: "future cannot be sent between threads safely". Use an atomic and its

@@ -6,10 +6,11 @@
 //! long computations to `spawn_blocking`, which has threads for them.
 //!
 //! Trap: If two tasks block their threads until both run, as at a `std::sync::Barrier`,
-//! they may wait forever. The reason: a thread takes several tasks from the queue, and no
-//! other thread can take the task that this thread has spawned last. So a spawned task
-//! may have to wait although a thread is idle. Use Tokio's `Barrier`, at which tasks wait
-//! without blocking.
+//! they may wait forever. The second task may be in the queue of the thread that the
+//! first one blocks: a thread takes several tasks at a time, and no other thread can take
+//! the task that a blocked thread has spawned last. So a spawned task may have to wait
+//! although a thread is idle. Use Tokio's `Barrier`, at which tasks wait without
+//! blocking.
 //!
 //! See also: `sequential_vs_concurrent`, `blocking_vs_async`, `cpu_bound`, `barrier`.
 //!

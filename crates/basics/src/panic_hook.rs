@@ -13,8 +13,9 @@
 //! only. Spawn such a task with a function that reports the error, such as `detach`
 //! below.
 //!
-//! Trap: If the hook itself panics, the program aborts: "thread panicked while processing
-//! panic. aborting."
+//! Trap: If you call something in the hook that may panic, such as `unwrap`, a panic
+//! there aborts the program: "thread panicked while processing panic. aborting." Handle
+//! or ignore each error in the hook, as `report_panics` does.
 //!
 //! Platforms: Needs Rust 1.91.
 //!

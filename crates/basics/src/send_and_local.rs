@@ -8,11 +8,13 @@
 //! `#[tokio::main(flavor = "local")]`.
 //!
 //! Trap: If a task keeps an `Rc` across an await, the compiler's message points at
-//! `spawn`, not at the cause: "future cannot be sent between threads safely". Look for
-//! "which is not `Send`" below it.
+//! `spawn`, not at the cause: "future cannot be sent between threads safely". Look
+//! further down for the line with "which is not `Send`", which shows the value.
 //!
-//! Trap: If you do not await a `LocalSet`, its tasks do not run. Outside a set,
-//! `spawn_local` panics: "called from outside of a `task::LocalSet`".
+//! Trap: If you do not await a `LocalSet`, its tasks do not run. Await the set itself, or
+//! pass a future to its `run_until`. If you call `spawn_local` elsewhere, it panics:
+//! "called from outside of a `task::LocalSet`". `spawn_local` works inside a set, and in
+//! a program with `flavor = "local"`.
 //!
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.
 //!

@@ -8,11 +8,14 @@
 //!
 //! Trap: If a task keeps a std guard (what `lock` returns) across an await, the compiler
 //! reports "future cannot be sent between threads safely". `drop(guard)` does not help:
-//! give the guard its own block. An arm of `match x.lock()` may not await either, because
-//! the guard lives as long as the `match`.
+//! give the guard its own block, which ends before the await. An arm of `match x.lock()`
+//! may not await either, because the guard lives as long as the `match`: copy the value
+//! out before the `match`.
 //!
-//! Trap: If `main` keeps such a guard across an await, the program compiles, but a second
-//! `lock` deadlocks.
+//! Trap: If `main` keeps such a guard across an await, the program compiles, because
+//! `main` need not be `Send`. But if `main` then waits for a second `lock`, as in the
+//! other half of a `join!`, the program deadlocks. Give the guard its own block in
+//! `main`, too.
 //!
 //! See also: `lock`, `lost_update`, `send_and_local`.
 //!

@@ -6,12 +6,14 @@
 //! loop. The example `create_task` is the plain form.
 //!
 //! Trap: If a task uses a reference to a local variable, the compiler reports "`name`
-//! does not live long enough". If a block lacks `move`, the message is "async block may
-//! outlive the current function".
+//! does not live long enough". Give the task a value that it owns, as above. If a block
+//! lacks `move`, the message is "async block may outlive the current function". Write
+//! `async move`.
 //!
-//! Trap: If you prepare what a task needs after `spawn`, the task may start before that
-//! line, and task B before task A. By default, asyncio starts a new task at the next
-//! await. Prepare first, then spawn.
+//! Trap: If you spawn a task, and prepare on the next line what the task needs, the task
+//! may start before that line, and finds nothing prepared. Prepare first, then spawn. Do
+//! not rely on an order either: task B may start before task A. By default, asyncio
+//! starts a new task at the next await.
 //!
 //! See also: `create_task`, `spawn_order`, `drop_or_detach`, `borrow_or_spawn`.
 //!

@@ -4,8 +4,10 @@
 //! as long as the slowest. `join_all` is `asyncio.gather` for a list: it runs the
 //! futures concurrently and returns their results in the order of the list.
 //!
-//! Trap: If an `async fn` calls a blocking function, it still blocks its thread. Three of
-//! them in a `join_all` run one after another, and no message says so.
+//! Trap: If you call a blocking function in an `async fn`, the call still blocks the
+//! thread. Three such functions in a `join_all` run one after another, and no message
+//! says so. Call an async function instead, or hand the blocking one to
+//! `tokio::task::spawn_blocking`.
 //!
 //! See also: `blocking_vs_async`, `sequential_vs_concurrent`, `http_sync_vs_async`.
 //!

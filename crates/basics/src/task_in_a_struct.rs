@@ -1,14 +1,15 @@
 //! Keep a task in a struct: `self.task`, started, awaited and stopped by methods.
 //!
-//! The struct owns the handle. `stop` cancels a `CancellationToken`, so that the task can
-//! finish its step, and awaits the handle for the result. `stop` takes `self`, so a
-//! stopped object cannot be used again. `AbortOnDropHandle` (of the crate `tokio-util`)
-//! aborts the task if the struct is dropped without `stop`; a plain `JoinHandle` would
-//! leave the task running.
+//! The struct owns the handle. `stop` cancels a `CancellationToken` (a stop signal that
+//! the task checks), so that the task can finish its step. Then `stop` awaits the handle
+//! for the result. `stop` takes `self`, so a stopped object cannot be used again.
+//! `AbortOnDropHandle` (of the crate `tokio-util`) aborts the task if the struct is
+//! dropped without `stop`; a plain `JoinHandle` would leave the task running.
 //!
-//! Trap: If a `&mut self` method awaits the task, write `(&mut self.task).await`. Without
-//! `&mut`, the compiler reports "cannot move out of `self.task`". A second await of the
-//! handle panics: "JoinHandle polled after completion".
+//! Trap: If you write `self.task.await` in a `&mut self` method, the compiler reports
+//! "cannot move out of `self.task`". Write `(&mut self.task).await`. But a second await
+//! of the handle panics: "JoinHandle polled after completion". So call such a method only
+//! once, or keep the result in a field.
 //!
 //! See also: `drop_or_detach`, `background_tasks`, `select_in_a_struct`, `actor`.
 //!

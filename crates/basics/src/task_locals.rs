@@ -8,9 +8,11 @@
 //! value. asyncio's `create_task` and `to_thread` copy the context of their caller. In
 //! Tokio, pass the value on: read it, and open a new `scope` in the task.
 //!
-//! Trap: If the value is a `&'static str`, the compiler refuses two scopes in a `join!`
-//! in a spawned task: "implementation of `Send` is not general enough". Use a `String`,
-//! and clone it with `try_get`: `with(|id| *id)` is refused, "cannot move out of `*id`".
+//! Trap: If you declare the value as a `&'static str`, a spawned task cannot run two
+//! scopes in one `join!`: the compiler reports "implementation of `Send` is not general
+//! enough". Declare a `String` instead, and read it with `try_get`, which returns a
+//! clone. If you read the `String` with `with(|id| *id)`, the compiler reports "cannot
+//! move out of `*id`".
 //!
 //! See also: `structured_logging`, which puts the id on each line of a log.
 //!

@@ -9,9 +9,9 @@
 //! not the program. `??` passes on both: the `JoinError`, and the function's own error.
 //! For a function that cannot fail, see the example `create_task`.
 //!
-//! Trap: If a task that nobody awaits returns an `Err`, nothing is printed; Python logs
-//! "Task exception was never retrieved". A panic is printed to standard error
-//! immediately.
+//! Trap: If you do not await a task and it returns an `Err`, nothing is printed; Python
+//! logs "Task exception was never retrieved". (A panic is printed to standard error
+//! immediately.) Await the handle, or log the error at the end of the task.
 //!
 //! Trap: If you call `now_or_never` (of the crate `futures`) on a handle, it may return
 //! `None` although `is_finished` is true, and the result is lost. Await a finished task

@@ -6,9 +6,10 @@
 //! only in builds with tokio's unstable features. So keep a table of names by id, or use
 //! a `JoinMap` of tokio-util, a set of tasks by your own keys.
 //!
-//! Trap: If you abort a task right after you have spawned it, the task may have begun,
-//! because it may run on another thread. In asyncio a task that is cancelled before its
-//! first step never runs.
+//! Trap: If you abort a task right after you have spawned it, its first lines may run all
+//! the same, because another thread may already have started it. In asyncio a task that
+//! is cancelled before its first step never runs. If the task must not begin yet, let it
+//! wait for a signal first.
 //!
 //! See also: `task_results`, `done_callbacks`, `drop_or_detach`.
 //!

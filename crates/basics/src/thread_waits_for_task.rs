@@ -9,13 +9,14 @@
 //! Bounds: `wait_or_cancel`, the function below, waits at most its limit. If the task
 //! blocks its thread, the wait lasts until the task can be aborted.
 //!
-//! Trap: If you write `handle.block_on(timeout(..))` in a plain thread, it panics, "there
-//! is no reactor running", because `timeout` is called before `block_on` has begun. Call
-//! `timeout` in an `async` block.
+//! Trap: If you write `handle.block_on(timeout(..))` in a plain thread, the call of
+//! `timeout` panics, "there is no reactor running", because it comes before `block_on`
+//! has begun. Call `timeout` inside an `async` block, as `wait_or_cancel` does.
 //!
-//! Trap: If the runtime is a current-thread runtime, `Handle::block_on` on another thread
-//! runs neither tasks nor timers. If nobody runs that runtime, the wait never ends, even
-//! with a `timeout`.
+//! Trap: If you use a current-thread runtime, `Handle::block_on` on another thread runs
+//! neither tasks nor timers: only a thread in `Runtime::block_on` runs them. If there is
+//! none, the wait never ends, even with a `timeout`. Use a multi-thread runtime:
+//! `wait_or_cancel` panics for any other.
 //!
 //! See also: `spawn_from_a_thread`, `runtime_on_a_thread`, `timeout_of_blocking_work`.
 //!

@@ -9,11 +9,11 @@
 //! sleeps of 100 microseconds take ten milliseconds. asyncio rounds up too, on Linux and
 //! Windows. For a faster rate, do several steps after each tick.
 //!
-//! Trap: If a turn takes longer than the period, `period - elapsed` panics, "overflow
-//! when subtracting durations". A `Duration` cannot be negative, while asyncio takes a
-//! negative delay as zero. Write `period.saturating_sub(elapsed)`, or use an `interval`.
-//! `Duration::from_secs_f64`, which takes a float as `asyncio.sleep` does, panics for a
-//! negative one as well.
+//! Trap: If you sleep for `period - elapsed`, the subtraction panics when a turn takes
+//! longer than the period: "overflow when subtracting durations". A `Duration` cannot be
+//! negative, while asyncio takes a negative delay as zero. Write
+//! `period.saturating_sub(elapsed)`, or use an `interval`. `Duration::from_secs_f64`,
+//! which takes a float as `asyncio.sleep` does, panics for a negative one as well.
 //!
 //! Platforms: On Windows, timers may be later still, because the clock may be coarser.
 //!

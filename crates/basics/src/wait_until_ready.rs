@@ -10,7 +10,7 @@
 //!
 //! Trap: If you signal with an `asyncio.Event`, the caller waits forever when the start
 //! fails. If you `sleep` instead of waiting for a signal, the sleep will be too short one
-//! day.
+//! day. Wait for a `oneshot`, which returns an error when the start fails.
 //!
 //! See also: `oneshot_and_set_once`, `background_services`, `task_in_a_struct`, `event`.
 //!
