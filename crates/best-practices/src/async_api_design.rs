@@ -1,15 +1,19 @@
 //! Design an async API: a trait with async methods, `Send`, `dyn`, and cancel safety.
 //!
 //! In the trait, declare a method as `-> impl Future + Send`; in its implementations,
-//! write `async fn`. Then callers may spawn the method's future. Such a trait cannot be
-//! used as `dyn`. So if callers need a list of different types, write a second trait
-//! whose methods return boxed futures, such as `DynStore` below. Implement the second
-//! trait once, for all types of the first. Keep data that must survive a cancellation
-//! in `self`, not in the future. Leave spawning to the caller.
+//! write `async fn`. Then callers may spawn the method's future.
 //!
-//! Trap: If you declare a trait method as `async fn`, a generic function cannot spawn its
-//! future: "future cannot be sent between threads safely". Such a declaration does not
-//! promise `Send`.
+//! Such a trait cannot be used as `dyn`. So if callers need a list of different types,
+//! write a second trait whose methods return boxed futures, such as `DynStore` below.
+//! Implement the second trait once, for all types that implement the first.
+//!
+//! Keep data that must survive a cancellation in `self`, not in the future, as `Batches`
+//! does. Do not spawn tasks in your methods: leave that to the caller.
+//!
+//! Trap: If you declare a trait method as `async fn`, a function that is generic over the
+//! trait cannot spawn the method's future: "future cannot be sent between threads
+//! safely". Such a declaration does not promise `Send`. Declare `-> impl Future + Send`,
+//! as above.
 //!
 //! Trap: If you keep an array of 16 KiB across an await, your future is 16 KiB larger,
 //! and so is each future that awaits it. A future holds all values that live across an

@@ -10,9 +10,10 @@
 //! Bounds: At most n items wait in the queue; above that, `send` waits and `try_send`
 //! returns an error.
 //!
-//! Trap: If you use `unbounded_channel`, or `asyncio.Queue()`, sending never fails, but
-//! items wait ever longer and the memory fills up. A spawned task for each item is such a
-//! queue, too.
+//! Trap: If you use `unbounded_channel`, or `asyncio.Queue()`, sending never waits, but
+//! items wait ever longer and the memory fills up. Use a bounded channel. A spawned task
+//! for each item is an unbounded queue, too: acquire a permit of a
+//! `tokio::sync::Semaphore` before each spawn.
 //!
 //! In production: `force_send` of the crate `async-channel` replaces the oldest item of a
 //! full queue and returns it.
