@@ -1,16 +1,21 @@
 //! Test cancellation: drop a future at each of its awaits, and see what is lost.
 //!
-//! A timeout, or a `select!` that another branch wins, may drop a future at any await. A
-//! test that cancels after some milliseconds tries only one of them. So `at_each_await`
-//! below calls your test again and again. The first future is dropped where it first
-//! waits. A new future is dropped where it waits for the second time, and so on, until a
-//! future completes. An await that is ready immediately does not count. So make each
-//! await wait: read from an empty channel, write to a full one, lock a held lock.
+//! A timeout, or a `select!` that another branch wins, may drop a future at any
+//! await. A test that cancels after some milliseconds tries only one of them. So
+//! `at_each_await` below calls your test again and again. The first call drops the
+//! future at its first wait. The second call drops a new future at its second wait,
+//! and so on, until a future completes.
 //!
-//! Trap: If a future keeps a received value in a local variable over an await, the value
-//! is lost when the future is dropped. Keep the value in `self`, or take it after the
-//! last await. For example, `mpsc::Sender::reserve` waits for a place in the queue before
-//! you take the item.
+//! An await that is ready immediately does not count, because the future does not
+//! wait there. So let your test make each await wait for a moment, and then end the
+//! wait. For example, let the future receive from an empty channel, to which
+//! another task sends 10 ms later, as in `main`. In the same way, a send waits
+//! while the channel is full, and `lock` waits while another task holds the lock.
+//!
+//! Trap: If a future keeps a received value in a local variable over an await, and is
+//! dropped there, the value is lost. Keep the value in a struct that outlives the future.
+//! Or take the value only after the last await: for example, first await a place in the
+//! queue with `tokio::sync::mpsc::Sender::reserve`, and then take the item that you send.
 //!
 //! See also: `cancel_safety`, `property_test`, `batching`.
 //!

@@ -4,16 +4,19 @@
 //! breaks a property, and shrinks it. In this file an input is a schedule: when each
 //! caller of a rate limiter comes, and when it gives up. Each schedule runs in its own
 //! runtime with a paused clock, so waits take no time and a failure can be repeated.
-//! proptest writes failing inputs to the file `proptest-regressions`: commit it. Generate
-//! the pause before each caller, not its time: if shrinking leaves out a caller, the
-//! later callers then move up.
+//! proptest records failing inputs in the folder `proptest-regressions`: commit it.
+//!
+//! To shrink a schedule, proptest leaves out callers. So generate for each caller
+//! the pause since the caller before, instead of a time. When a caller is left out,
+//! the later callers then come earlier, and the schedule gets shorter.
 //!
 //! Trap: If you write the property as a `#[tokio::test]`, it panics: "Cannot start a
 //! runtime from within a runtime". Write `#[test]` in the macro `proptest!`.
 //!
-//! Trap: If no generated caller gives up, bugs that need a cancellation stay hidden. And
-//! if you check only the limit, a limiter that lets nobody through passes: check that
-//! each patient caller gets through, too.
+//! Trap: If no generated caller gives up, bugs that need a cancellation stay
+//! hidden. Generate callers that give up, as `some_give_up` does. If the property
+//! checks only the limit, even a limiter that lets nobody through passes the test.
+//! Check that each patient caller gets through, too.
 //!
 //! See also: `sliding_window`, `cancel_everywhere`, `model_checking`.
 //!

@@ -3,18 +3,20 @@
 //! Write `start_paused = true` in `#[tokio::test]` (Tokio's feature `test-util`); asyncio
 //! needs another event loop, as the Python program of this page shows. On the paused
 //! clock, time passes only when all tasks wait: then the clock jumps to the next timer.
-//! So await the code under test, or `sleep` longer than it takes. Measure with
-//! `tokio::time::Instant`. If the test uses sockets, do not pause the clock, because it
-//! would jump while the data is on its way.
+//! So await the code under test, and its waits are over immediately. If that code runs in
+//! a spawned task, await a `sleep` in the test that is longer than the code takes.
 //!
-//! Trap: If you call `tokio::time::advance` with several timers on the way, they all fire
-//! late, at the new time. The clock moves in one step, and the woken tasks run only
-//! afterwards. `advance_in_steps` below moves the clock step by step.
+//! Measure with `tokio::time::Instant`. If the test uses sockets, do not pause the
+//! clock, because it would jump while the data is on its way.
 //!
-//! Trap: If a loop waits for something with `sleep(Duration::ZERO)`, it hangs in a
-//! test. On the paused clock this sleep is over immediately, so the loop never lets the
-//! clock move. On the real clock the sleep takes a millisecond. Sleep for a millisecond
-//! instead.
+//! Trap: If you move the clock over several timers by one `tokio::time::advance`,
+//! they all fire late, at the new time. The clock moves in one step, and the woken
+//! tasks run only afterwards. `advance_in_steps` below moves the clock step by step.
+//!
+//! Trap: If a loop checks a condition and calls `sleep(Duration::ZERO)` in between,
+//! it hangs in a test. On the paused clock this sleep is over immediately, so the
+//! task of the loop never waits, and the clock never moves. On the real clock the
+//! sleep takes a millisecond. Sleep for a millisecond instead.
 //!
 //! Trap: If you call `advance` directly after `spawn`, the task has not started: its
 //! timer begins only afterwards, and does not fire. Call `yield_now().await` first.
