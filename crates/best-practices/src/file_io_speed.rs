@@ -1,14 +1,18 @@
 //! Make slow file reads fast: use a buffer, or read the whole file at a time.
 //!
-//! `tokio::fs` and aiofiles send each call to another thread and wait for its answer, so
-//! even a read of four bytes costs such a trip. If you wrap the `File` in a `BufReader`,
-//! there is one trip for each 8 KiB. aiofiles buffers in the other thread, so you must
-//! ask it for large chunks. If a file fits in memory, read it whole, with `fs::read`. For
-//! a long loop, use one `spawn_blocking` with the `File` and `BufReader` of `std`.
+//! `tokio::fs` and aiofiles send each call to another thread and wait for its answer.
+//! So even a read of four bytes costs a trip to that thread and back. To save trips:
+//! - If the file fits in memory, read it whole, with `fs::read`.
+//! - Wrap the `File` in a `BufReader`. Then there is one trip for each 8 KiB.
+//! - For a long loop of small reads, run the whole loop in one `spawn_blocking`, with
+//!   the `File` and the `BufReader` of `std`. Then there is one trip for the loop.
+//!
+//! aiofiles has a buffer, too, but in the other thread, so each small read still
+//! costs a trip. In Python, read large chunks instead.
 //!
 //! Trap: If you cancel the caller of a `spawn_blocking` that has started, the loop
-//! keeps reading to its end in its thread. To stop it, check a flag in the loop, as
-//! `timeout_of_blocking_work` does.
+//! keeps reading to its end in its thread. To stop the loop, check a flag in it, as
+//! the example `timeout_of_blocking_work` does.
 //!
 //! In production: With `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
 //! uses io_uring on Linux for some calls, and needs no thread for them.

@@ -1,18 +1,22 @@
 //! Let clippy refuse async mistakes that compile, and see what each mistake costs.
 //!
-//! The compiler accepts the five mistakes in this file: a future that nobody awaits, so
-//! it never runs; a lock that is held over an await, so others wait; one `read` for a
-//! whole message, which may bring a part; a blocking call, which stops other futures; and
-//! a dropped task handle, so nobody sees the task's error. `#![deny(..)]` below makes the
-//! first four errors of `cargo clippy`, and `#[expect(..)]` marks each as intended here.
-//! The lint `unused_results` refuses the fifth, but also harmless lines such as
-//! `map.insert(key, value);`. For a whole package, paste the table on the page
-//! "production checklist" into `Cargo.toml`. In Python, ruff's rules RUF006 and ASYNC
-//! refuse two of the five.
+//! The compiler accepts the five mistakes in this file:
+//! - a future that nobody awaits, so it never runs;
+//! - a lock that is held over an await, so others wait;
+//! - one `read` for a whole message, which may bring only a part of it;
+//! - a blocking call, which stops other futures;
+//! - a dropped task handle, so nobody sees the task's error.
 //!
-//! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you that
-//! `save` never runs. A future that has a name counts as used, even if it is never
-//! awaited.
+//! With `#![deny(..)]` below, `cargo clippy` reports the first four as errors. The
+//! lint `unused_results` refuses the fifth, but also harmless lines such as
+//! `map.insert(key, value);`. In this file, an `#[expect(..)]` or `#[allow(..)]`
+//! marks each mistake as intended. For a whole package, paste the table on the page
+//! "production checklist" into `Cargo.toml`. In Python, ruff's rules RUF006 and
+//! ASYNC refuse two of the five.
+//!
+//! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you
+//! that `save` never runs. A future that has a name counts as used, even if it is
+//! never awaited. Await each future, and test the effect of the call.
 //!
 //! Trap: If your CI runs only `cargo build` and `cargo test`, nobody sees these mistakes,
 //! because only clippy runs its lints. Run `cargo clippy --all-targets -- -D warnings`.
