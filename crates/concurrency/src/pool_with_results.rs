@@ -8,8 +8,8 @@
 //! `Pool::shutdown` refuses new jobs and waits for the running jobs. `submit` of a Python
 //! executor never waits: it queues any number of jobs.
 //!
-//! Bounds: `jobs` jobs run at the same time; above that, `submit` waits. Unbounded: The
-//! number of callers that wait in `submit`.
+//! Bounds: N jobs, the argument of `Pool::new`, run at the same time; above that,
+//! `submit` waits. Unbounded: The number of callers that wait in `submit`.
 //!
 //! Trap: If a job submits another job to its own pool and waits for it, the pool
 //! deadlocks as soon as such jobs take all places. Submit from outside the pool.
