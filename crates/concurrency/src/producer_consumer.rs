@@ -9,8 +9,9 @@
 //!
 //! Bounds: The queue holds 2 items; above that, `send` waits.
 //!
-//! Trap: If the producer fails, it drops its sender, so the consumer sees an ordinary end
-//! and takes a part of the items for all. Await the producer, and look at its result.
+//! Trap: If you only read to the end of the queue, you do not notice that the producer
+//! has failed. Its sender is dropped then, and the queue ends as after a success. Await
+//! the producer's task too, and look at its result.
 //!
 //! See also: `queue_shutdown`, `receiver_that_never_ends`, `channel_stream`, `pipeline`.
 //!

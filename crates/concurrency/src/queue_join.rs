@@ -7,13 +7,15 @@
 //! start, because `wait` of an open tracker never returns. An item that waits for room in
 //! the queue is counted already; asyncio counts it later.
 //!
-//! Trap: If you move only the item into a spawned task, the loop drops the token, and
-//! `wait` returns before the work is done. Move the token together with its item.
+//! Trap: If the worker spawns a task for each item, and you move only the item into the
+//! task, the worker's loop drops the token. Then `wait` returns before the work is done.
+//! Move the token into the task, together with its item.
 //!
-//! Trap: If the worker is aborted, it drops the receiver, and with it the waiting items
+//! Trap: If you abort the worker, it drops the receiver, and with it the waiting items
 //! and their tokens. Then `wait` returns although the work is not done, and the next
-//! `send` fails. asyncio's `join` waits forever. If a worker may be aborted, count the
-//! finished items too.
+//! `send` fails. asyncio's `join` waits forever. If you may abort a worker, count the
+//! finished items outside the worker. When `wait` returns, compare that number with
+//! the number of sent items.
 //!
 //! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -6,14 +6,19 @@
 //! returns an error, and a forgotten sender no longer keeps the consumer waiting. To stop
 //! immediately, call `close` and throw away the items in the queue.
 //!
-//! Trap: If you empty the closed queue with `try_recv`, you may miss an item: its sender
-//! has reserved a place, but has not sent the item yet. Empty the queue with `recv`,
-//! until it returns `None`. But a sender that keeps its reserved place (a permit) keeps
-//! `recv` waiting, and after the receiver is dropped, `send` of a permit reports no error.
+//! A producer can also reserve a place with `reserve`, and send into the place later. A
+//! reserved place (a permit) that is kept unused keeps `recv` waiting, even after
+//! `close`. So use or drop a permit soon. If the receiver has been dropped, `send` of the
+//! permit loses the item without an error.
+//!
+//! Trap: If you empty the closed queue with `try_recv`, you may miss an item. Its sender
+//! may have reserved a place before the close, and may send the item only later. Empty
+//! the queue with `recv`, which waits for that item, until `recv` returns `None`.
 //!
 //! Trap: If you put a sentinel into the queue, as is common in Python, it ends only one
 //! consumer. If each consumer puts the sentinel back for the next, the last one stays in
-//! the queue, and asyncio's `join` waits forever.
+//! the queue, and asyncio's `join` waits forever. Drop the senders or call `close`
+//! instead: both end all consumers.
 //!
 //! See also: `queue_join`, `drain_what_waits`, `graceful_shutdown`.
 //!

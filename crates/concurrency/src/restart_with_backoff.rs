@@ -7,15 +7,18 @@
 //! returned. Let that error end the program, so that the service manager (systemd,
 //! Kubernetes) restarts the program.
 //!
+//! The second closure that you pass, `report`, is called before each restart. Log the
+//! error there. Otherwise the restarts hide the bug that makes the task fail.
+//!
 //! Bounds: At most `max_restarts` restarts in a window of the length `within`; then the
 //! error is returned. Unbounded: The time of a run. A run that hangs is not noticed.
 //!
-//! Trap: If the pauses and the failing runs together take longer than the window, the
-//! limit is never reached, and the task is restarted forever. Make the window longer.
+//! Trap: If N failing runs and their pauses together take longer than the window, old
+//! restarts no longer count. The limit is never reached, and the task is restarted
+//! forever. Make the window longer.
 //!
-//! Trap: If the task keeps state in its variables, a restart loses it. Keep the state
-//! outside the task. And log each restart in `report`, the second closure that you pass.
-//! Otherwise nobody notices the bug.
+//! Trap: If the task keeps state in its variables, a restart loses the state. Keep the
+//! state outside the task.
 //!
 //! See also: `background_services` (several services, a shutdown), `panic_in_a_task`,
 //! `retry`, `reconnecting_client`.

@@ -7,9 +7,10 @@
 //! first. If only one task may load at a time, use `single_flight`.
 //!
 //! Trap: If a task asks for the write lock while it still holds a read guard, it waits
-//! for itself forever. This happens in a `match cache.read().await.get(key)`, because the
-//! guard lives until the end of the `match`. `if let` drops the guard before `else` only
-//! from edition 2024 on.
+//! for itself forever. In `match cache.read().await.get(key)`, the guard lives until the
+//! end of the `match`, so an arm must not call `write`. Clone the value in a statement
+//! before the `match`: the guard is dropped at the end of that statement. An `if let`
+//! keeps its guard in the `else`, too, but only before edition 2024.
 //!
 //! Trap: If a task takes a second read guard while it holds one, it may deadlock. A
 //! writer that asks in between waits for the first guard, and the second read waits for

@@ -1,10 +1,11 @@
 //! Put an item into a queue without waiting: `put_nowait`, or drop the oldest if full.
 //!
 //! `try_send` of a `tokio::sync::mpsc` sender is `put_nowait`. Its error contains the
-//! item. The error is `Full`, as `QueueFull`, or `Closed` if the receiver is dropped,
-//! which an `asyncio.Queue` cannot know. `try_recv` is `get_nowait`. In place of `full`
-//! and `empty`, use `capacity() == 0` of the sender and `is_empty` of the receiver. The
-//! answer is true only until another task sends or receives.
+//! item, so you get the item back. The error is `Full` if the queue is full, as asyncio's
+//! `QueueFull`, or `Closed` if the receiver is dropped. An `asyncio.Queue` cannot know
+//! whether anybody still receives. `try_recv` is `get_nowait`. In place of `full` and
+//! `empty`, use `capacity() == 0` of the sender and `is_empty` of the receiver. Their
+//! answers are true only until another task sends or receives.
 //!
 //! If the newest items matter most, drop the oldest. A sender of Tokio cannot take the
 //! oldest item out of the queue. `force_send` of the crate `async-channel` can: it

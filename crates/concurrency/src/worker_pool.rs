@@ -5,8 +5,9 @@
 //! panic would end a worker. The pool ends when all senders of jobs are dropped, or when
 //! you call `Results::stop`. The example `queue_workers` is the plain form.
 //!
-//! Bounds: `workers` jobs run at the same time. The queue of jobs holds `waiting` jobs,
-//! and the queue of results `waiting` results. When both are full, senders of jobs wait.
+//! Bounds: At most `workers` jobs run at the same time. Each of the two queues holds at
+//! most `waiting` items. Both numbers are parameters of `worker_pool`. When both queues
+//! are full, senders of jobs wait.
 //!
 //! Trap: If you send all jobs before you read a result, both queues fill up, and the
 //! program waits forever. Send in a separate task, as `main` does.
