@@ -5,8 +5,8 @@
 //! dropped the guard continues, and sees no error of the close. To wait for the close and
 //! get its error, call `CloseOnDrop::close`.
 //!
-//! Bounds: Each close takes at most `limit`; then it is dropped unfinished, which is an
-//! error.
+//! Bounds: Each close takes at most `limit`. A close that takes longer is dropped
+//! unfinished, and `CloseOnDrop::close` returns the error `CloseError::TimedOut`.
 //!
 //! Trap: If `main` ends while values are being closed, they are dropped half-closed.
 //! Await `CloseTasks::wait` at the end of `main`.

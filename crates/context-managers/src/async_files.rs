@@ -5,14 +5,17 @@
 //! each operation to a thread for blocking work, so for many small steps `std::fs` in one
 //! `spawn_blocking` is faster. The example `read_file` is the plain form.
 //!
+//! `write_all` of a bare `File` returns before the data is written. Only the next call,
+//! such as `flush`, returns the error of that write. If `flush` returns an error, for
+//! example because the disk is full, the data is lost. A second `flush` returns `Ok` and
+//! writes nothing, so write the file again.
+//!
 //! Bounds: Unbounded: The size of a file that `read_to_string` reads into memory, and the
 //! length of a line.
 //!
-//! Trap: If you drop a `BufWriter` without `flush`, the data in its buffer is lost,
-//! without an error. A bare `File` needs a `flush` at the end, too: its `write_all`
-//! returns before the data is written. Only the next call returns the error. If the disk
-//! was full, that data is lost, and a second `flush` returns `Ok`. So after an error of
-//! `flush`, write the file again.
+//! Trap: If you drop a `BufWriter` or a bare `File` without `flush`, you may lose data
+//! without an error. The data in the buffer of a `BufWriter` is lost, and nobody sees the
+//! error of the last write of a `File`. Call `flush` at the end, and look at its result.
 //!
 //! See also: `read_file`, `temporary_directory`, `file_processor`.
 //!

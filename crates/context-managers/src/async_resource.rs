@@ -5,10 +5,11 @@
 //! is closed after a success, an error and an early return. The example `async_with` is
 //! the plain form.
 //!
-//! Trap: If the block panics, if the caller is cancelled or times out, or if you use
-//! `?` outside the block, the close is skipped. The destructor (`Drop`) still runs, but
-//! it cannot await ("`await` is only allowed inside `async` functions and blocks"). To
-//! close even then, spawn a call of the example `scoped_resource` as a task.
+//! Trap: If the block panics, or if the caller is cancelled or times out, the close is
+//! skipped. A `?` between the open and the close, but outside the block, skips it too.
+//! The destructor (`Drop`) still runs, but it cannot await ("`await` is only allowed
+//! inside `async` functions and blocks"). To close even then, use the function of the
+//! example `scoped_resource`, and spawn its call as a task.
 //!
 //! See also: `async_with`, `scoped_resource`, `cleanup_on_cancel`, `drop_guard`.
 //!

@@ -6,8 +6,9 @@
 //! after the body has ended. If the clean-up does not await, put it into a destructor:
 //! see `drop_guard`.
 //!
-//! Trap: If you write the clean-up after the body in the same task, it runs after an
-//! error of the body, but never after an `abort`.
+//! Trap: If you write the clean-up after the body in the same task, the clean-up runs
+//! after an error of the body, but never after an `abort`. Pass the body and the clean-up
+//! to `with_clean_up` instead.
 //!
 //! Trap: If `main` ends during a clean-up, the clean-up is dropped half-way. Wait for the
 //! `TaskTracker` that you passed to `with_clean_up` first.

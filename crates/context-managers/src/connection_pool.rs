@@ -12,13 +12,14 @@
 //! Unbounded: The age of idle connections; test it in your function `has_broken`.
 //!
 //! Trap: If a task is cancelled during a query, its connection returns to the pool with
-//! the answer still on the way. The next user would read that answer as its own. So the
-//! pool calls your `has_broken` when a connection comes back, and again before it is
-//! reused. If `has_broken` returns true, the connection is closed.
+//! the answer still on the way. The next user would read that answer as its own. Let your
+//! `has_broken` return true for such a connection, for example by a flag that you set
+//! during each request, as in `main`. The pool calls `has_broken` when a connection comes
+//! back, and again before it is reused. The pool closes a broken connection.
 //!
 //! In production: The crate `deadpool` awaits a function `recycle` before each reuse,
-//! which can send a query to the server; `has_broken` cannot await. `deadpool` also
-//! closes idle connections, and counts connections.
+//! which can send a query to the server; `has_broken` cannot await. `deadpool` can also
+//! close idle connections, and reports how many are open.
 //!
 //! See also: `pg_pool`, `simple_pool`, `semaphore_pool`, `transaction`, `choose_a_crate`.
 //!

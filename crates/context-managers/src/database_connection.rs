@@ -9,9 +9,10 @@
 //! Trap: If you cancel a caller, its call may still change the database: a call that
 //! has begun runs to its end. Look at the database before you repeat the call.
 //!
-//! Trap: In `rusqlite` each statement commits by itself, so a later error does not undo
-//! it. Python's sqlite3 begins a transaction by itself, and rolls it back unless you
-//! commit. See `transaction`.
+//! Trap: If you run several statements without a transaction, each statement commits by
+//! itself, so a later error does not undo the earlier ones. Python's sqlite3 begins a
+//! transaction by itself, and rolls it back unless you commit. With `rusqlite`, begin the
+//! transaction yourself, as the example `transaction` does.
 //!
 //! See also: `transaction`, `connection_pool`, `async_sqlite`.
 //!

@@ -2,13 +2,15 @@
 //!
 //! A guard is a value whose destructor, `drop`, cleans up, such as `Reservation` below.
 //! Like a `finally`, `drop` runs however the guard's scope ends, even if the task is
-//! aborted at an await. Several guards are dropped in reverse order.
+//! aborted at an await. Several guards are dropped in reverse order. `drop` cannot await:
+//! for a clean-up that awaits, see `async_drop`.
 //!
 //! Trap: If you write `let _ = Reservation::new(..)`, the guard is dropped immediately
 //! and the seat is free again. Bind the guard to a name, as in `let _guard`.
 //!
-//! Trap: If you call `mem::forget` on the guard, or end the program with `process::exit`
-//! or `process::abort`, `drop` does not run. And `drop` cannot await: see `async_drop`.
+//! Trap: If you end the program with `process::exit` or `process::abort`, or call
+//! `mem::forget` on the guard, `drop` does not run. End the program by a return from
+//! `main`.
 //!
 //! In production: The crate `scopeguard` makes a guard of any closure, without a struct.
 //!

@@ -3,19 +3,20 @@
 //! `ExitStack::enter` below takes a resource and a function that closes it. `enter`
 //! returns a guard, through which your code uses the resource. `ExitStack::close` closes
 //! all resources, even if one of them fails to close. There is no `pop_all`: to keep the
-//! resources open, return the stack, and let the caller close it.
+//! resources open, return the stack without its guards, and let the caller close it.
 //!
 //! Bounds: Unbounded: The time to close a resource. Put a `timeout` into the function
 //! that closes it.
 //!
 //! Trap: If an abort, a panic or an early `?` skips `close`, the stack is dropped. Then a
-//! task of the stack's `TaskTracker` closes the resources, and prints errors to standard
-//! error. Wait for this tracker before `main` ends. Otherwise the resources that are
-//! still open are dropped and not closed.
+//! task closes the resources, and prints errors to standard error. That task belongs to
+//! the `TaskTracker` that you passed to `ExitStack::new`. Wait for this tracker before
+//! `main` ends. Otherwise the resources that are still open are dropped and not closed.
 //!
-//! Trap: If a function creates the stack and returns it with a guard, the compiler
-//! reports "cannot move out of `stack` because it is borrowed". A function that opens
-//! resources takes the `&ExitStack` of its caller.
+//! Trap: If a function creates a stack, opens resources in it and returns the stack
+//! with a guard, the compiler reports "cannot move out of `stack` because it is
+//! borrowed". A guard borrows its stack. Create the stack in the caller, and pass an
+//! `&ExitStack` to the function.
 //!
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!

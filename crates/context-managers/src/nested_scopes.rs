@@ -9,9 +9,9 @@
 //! `gather`, and one fails, the other connection stays open. Wait for both with `join!`,
 //! and close the one that was opened, as `open_both` below does.
 //!
-//! Trap: If your function calls its body more than once and takes it as `AsyncFnMut`, a
-//! task that calls your function does not compile: "implementation of `Send` is not
-//! general enough". Take the body as `FnMut() -> Fut`, as the example `retry` does.
+//! Trap: If your function takes a closure as `AsyncFnMut`, to call the closure more than
+//! once, a task cannot pass a closure that borrows: "implementation of `Send` is not
+//! general enough". Take the closure as `FnMut() -> Fut`, as the example `retry` does.
 //!
 //! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.
 //!

@@ -10,9 +10,10 @@
 //! during a pause. Unbounded: The time of the closure.
 //!
 //! Trap: If the disk is full, or a statement with `ON CONFLICT ROLLBACK` fails, SQLite
-//! ends the whole transaction. Each later statement would then commit by itself. `nested`
-//! returns a `Result` in a `Result`, whose outer one is then an error. Return it with
-//! `?`, and write nothing more.
+//! ends the whole transaction. If you ignore that, each later statement commits by
+//! itself. `nested` returns a `Result` in a `Result`. The inner one is the result of the
+//! part. The outer one is an error if SQLite has ended the transaction. Return the outer
+//! error with `?`, and write nothing more.
 //!
 //! Trap: If you begin with a plain BEGIN, read, and then write, another program may write
 //! in between. Your write then fails immediately with "database is locked". A longer

@@ -6,12 +6,13 @@
 //! forgotten. A struct, such as `Session` below, can keep an owned permit.
 //!
 //! Trap: If you release a permit by hand after the work, a `?` in the work skips the
-//! release, and the place is lost. In Python, an `async def release` that `__aexit__`
-//! does not await never runs, and Python only prints a warning.
+//! release, and the place is lost. Keep the permit in a variable or a struct, and let its
+//! drop release the place. In Python, an `async def release` that `__aexit__` does not
+//! await never runs, and Python only prints a warning.
 //!
 //! Trap: If you release with `add_permits`, you can release more permits than were
 //! acquired, and the limit grows without an error. Python's `BoundedSemaphore` raises an
-//! error then. A guard releases exactly once.
+//! error then. Drop the guard instead: a guard releases exactly once.
 //!
 //! See also: `semaphore`, `simple_pool`, `connection_pool`, `bulkhead`.
 //!
