@@ -2,13 +2,17 @@
 //!
 //! An error has no traceback unless its type holds a `Backtrace`. In async code, a
 //! `Backtrace` lists the functions that await each other. A spawned task is run by the
-//! runtime (Tokio's event loop), so the function that spawned the task is missing. `at`,
-//! of this file, adds the caller's file and line to an error, and `spawn_at` those of the
-//! spawner. Without an error, neither costs anything.
+//! runtime (Tokio's event loop), so the function that spawned the task is missing. Two
+//! helpers of this file add a place (a file and a line) to an error. `at` adds the
+//! place of its call, and `spawn_at` the place where the task was spawned. Without an
+//! error, both cost nothing.
 //!
-//! Trap: If `RUST_BACKTRACE=1` is not set, `Backtrace::capture` is empty, and so is a
-//! backtrace of anyhow. Release builds show inlined functions only with
-//! `debug = "line-tables-only"` in the profile.
+//! A release build needs `debug = "line-tables-only"` in its profile. Otherwise its
+//! backtraces do not show inlined functions.
+//!
+//! Trap: If `RUST_BACKTRACE=1` is not set, `Backtrace::capture` returns an empty
+//! backtrace, and a backtrace of anyhow is empty, too. Set the variable, or call
+//! `Backtrace::force_capture`.
 //!
 //! Trap: If a `thiserror` type has a field of type `Backtrace`, the compiler reports "use
 //! of unstable library feature". Write `Box<Backtrace>`.

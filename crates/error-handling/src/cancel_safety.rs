@@ -2,13 +2,14 @@
 //!
 //! `select!` runs the arm of the first future that is ready, and drops the futures of its
 //! other arms. `timeout` drops a late future. The bytes that a dropped `read_exact` has
-//! read are lost. asyncio's `StreamReader` keeps them. Two ways avoid the loss: keep the
-//! future and await it by `&mut`, or keep the bytes in a struct. Not shown: read in a
-//! task that sends each message to a channel.
+//! read are lost. asyncio's `StreamReader` keeps them. This file shows two ways to avoid
+//! the loss: keep the future and await it by `&mut`, or keep the bytes in a struct. A
+//! third way, not shown, is a task that reads and sends each message to a channel.
 //!
 //! Trap: If you use `read_exact`, `read_line` or `write_all` in an arm of `select!`,
-//! bytes may be lost: these methods are not cancel-safe. `read`, `read_buf`, `next_line`
-//! and `recv` are. Look for "cancel safety" in a method's documentation.
+//! bytes may be lost, because these methods are not cancel-safe. Use one of the ways
+//! above, or a cancel-safe method: `read`, `read_buf`, `next_line` and `recv` lose
+//! nothing. Look for "cancel safety" in a method's documentation.
 //!
 //! In production: `tokio-util`'s `FramedRead` keeps the bytes. It needs a decoder, which
 //! cuts the bytes into messages.

@@ -5,10 +5,11 @@
 //! So no handler in the task can swallow the cancellation. If you await the task's
 //! handle, you get an error that says that the task was cancelled.
 //!
-//! Trap: If the clean-up has to await, an aborted task cannot do it: only `Drop` runs,
-//! and `Drop` cannot await as `finally` can. Do not abort such a task, but cancel a
-//! `CancellationToken`. In the task, `run_until_cancelled` drops only the work, and the
-//! task continues with its clean-up.
+//! Trap: If you abort a task whose clean-up has to await, the clean-up does not run: only
+//! `Drop` runs, and `Drop` cannot await as `finally` can. Instead of the abort, cancel a
+//! `CancellationToken`, a flag that the task waits for. In the task, pass the future of
+//! the work to the token's `run_until_cancelled`. When the token is cancelled, only the
+//! work is dropped, and the task continues with its clean-up.
 //!
 //! Trap: If the aborted task awaits a second task, the second task keeps running. asyncio
 //! cancels both. Wrap the second task's handle in `AbortOnDropHandle`, which aborts its

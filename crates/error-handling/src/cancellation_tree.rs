@@ -8,7 +8,7 @@
 //! In asyncio, the `msg` of `Task.cancel` does not reach the tasks of a `TaskGroup`.
 //!
 //! Trap: If you pass on a `clone` instead of a child, it is the same token: cancelling it
-//! stops everything.
+//! stops everything. Pass on a child.
 //!
 //! In production: `tokio-graceful-shutdown` runs the tasks of such a tree as subsystems.
 //! It stops all of them on Ctrl-C or when one fails, with a time limit.

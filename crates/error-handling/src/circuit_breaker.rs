@@ -12,9 +12,9 @@
 //! call does not count. So a service that hangs never opens the circuit. Put the
 //! `timeout` into the call.
 //!
-//! In production: `failsafe` can also open the circuit at a rate of failures, and
-//! lengthen each open period. But while half-open, it lets all calls pass. Its last
-//! release was in 2024. The circuit of this page closes after one success of the probe.
+//! In production: The crate `failsafe` can also open the circuit at a rate of failures,
+//! and lengthen each open period. But while the circuit is half-open, `failsafe` lets all
+//! calls pass, not only one probe. Its last release was in 2024.
 //!
 //! See also: `retry`, `bulkhead`, `timeouts`, `choose_a_crate`.
 //!

@@ -1,15 +1,16 @@
 //! Collect all errors, not only the first: validate a form or a list and report them all.
 //!
-//! All checks run concurrently, and the results are examined afterwards: in a `match` for
-//! fields of different types, by `all_or_errors` below for a list. The errors are a `Vec`
-//! in the order of the fields. Python raises an `ExceptionGroup` instead.
+//! All checks run concurrently, and their results are examined when all have ended. A
+//! `match` examines the results of fields of different types, and `all_or_errors` below
+//! examines those of a list. The errors are a `Vec` in the order of the fields. Python
+//! raises an `ExceptionGroup` instead.
 //!
 //! Trap: If you use `?`, which is like `raise`, you get only the first error: a user with
 //! three mistakes needs three attempts. `collect` into a `Result<Vec<_>, _>` also keeps
-//! only the first error.
+//! only the first error. Use a `match` or `all_or_errors`.
 //!
-//! In production: `garde` derives the checks of single fields from attributes of the
-//! struct.
+//! In production: The crate `garde` derives the checks of single fields from
+//! attributes of the struct.
 //!
 //! See also: `task_group_errors`, `partial_success`, `gather_errors`.
 //!

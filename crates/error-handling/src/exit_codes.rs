@@ -4,8 +4,8 @@
 //! would. For another text or code, print the error and return an `ExitCode`, as with
 //! `sys.exit(code)`. In both cases, all values of `main` and of its tasks are dropped.
 //!
-//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`, then `code` or
-//! `error` for `exit`.
+//! Try `cargo run -p error-handling -- exit_codes -- exit; echo $?`. The argument `exit`
+//! chooses how the program ends. In its place, try `code` and `error`.
 //!
 //! Trap: If you call `std::process::exit`, nothing is dropped, neither in `main` nor in
 //! a task. It is like `os._exit`, not like `sys.exit`. Return an `ExitCode` from `main`

@@ -1,21 +1,23 @@
 //! Futurelock: a deadlock with one lock, if `select!` keeps a future without polling it.
 //!
-//! A future that `select!` awaits by `&mut` is kept after another arm has won, but nobody
-//! polls the future (lets it run) any more. It may be waiting for a lock. The lock is
-//! handed to the first in the queue, even if nobody polls that future: it then owns the
-//! lock, never runs and never releases it. The next `lock().await` waits forever, without
-//! an error. In asyncio the future would be a task, which keeps running. The name is from
-//! Oxide's RFD 609.
+//! If `select!` awaits a future by `&mut`, the future is kept after another arm has won.
+//! But nobody polls the kept future any more, so it does not run. It may be waiting for a
+//! lock. A released lock is handed to the first waiter, even if nobody polls that waiter.
+//! So the kept future then owns the lock, but never runs and never releases the lock. The
+//! next `lock().await` waits forever, without an error. In asyncio the future would be a
+//! task, which keeps running. The name is from Oxide's RFD 609.
 //!
-//! To avoid this, spawn the future, keep awaiting it with `join!`, or drop it before you
-//! lock. Without `&mut`, `select!` drops it.
+//! There are three ways to avoid this. Spawn the future as a task, keep awaiting the
+//! future with `join!`, or drop the future before you lock. `select!` drops a future
+//! that you pass without `&mut`.
 //!
 //! Trap: If the kept future waits for a permit of a `Semaphore` or for a place in a full
-//! channel, the program can hang in the same way.
+//! channel, the program can hang in the same way. The same three ways help.
 //!
-//! Trap: If the body of a loop over `buffer_unordered` awaits a lock, the loop can hang,
-//! too. Meanwhile nobody polls the futures in the buffer, and one of them may own the
-//! lock. Lock inside of those futures only, or before the loop.
+//! Trap: If you await a lock in the body of a loop over `buffer_unordered`, the loop can
+//! hang, too. While the body runs, nobody polls the futures in the buffer, and one of
+//! them may own the lock. Take the lock only inside those futures, or only before the
+//! loop.
 //!
 //! See also: `cancel_safety`.
 //!
