@@ -1,19 +1,20 @@
 //! Hedged requests: send a second request when the answer is late, take the first answer.
 //!
-//! The second attempt starts after a delay, or immediately when the first attempt fails.
-//! The loser is dropped before the function returns. Both attempts are futures of one
-//! task, so they may borrow and need not be `Send`. In asyncio they are two tasks.
+//! `hedged` below calls the closure `request` once for each attempt. The second attempt
+//! starts after a delay, or immediately when the first attempt fails. The loser is
+//! dropped before `hedged` returns. Both attempts are futures of one task, so they may
+//! borrow and need not be `Send`. In asyncio they are two tasks.
 //!
 //! Bounds: At most two attempts run. Unbounded: Their time. Put a `timeout` around the
 //! call.
 //!
-//! Trap: If the second request wins, the server still handles the first, and the other
-//! way round. So hedge only idempotent requests, and note that hedging adds load to a
-//! slow service.
+//! Trap: If you hedge a request, the server may handle both attempts, even though
+//! you see only one answer. So hedge only idempotent requests. Note also that
+//! hedging adds load to a slow service.
 //!
-//! Trap: If the closure moves a variable into its future, it cannot be called twice:
-//! "cannot move out of `order`, a captured variable in an `FnMut` closure". Clone the
-//! variable for each attempt.
+//! Trap: If the closure `request` moves a variable into its future, the compiler reports
+//! "cannot move out of `order`, a captured variable in an `FnMut` closure". The second
+//! attempt would have no variable left. Clone the variable for each attempt.
 //!
 //! In production: `tower`'s `Hedge` takes the delay from the latencies that it measures.
 //! Its policy can refuse a second request, to hedge at most a share of the requests.

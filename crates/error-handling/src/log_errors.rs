@@ -1,17 +1,18 @@
 //! Log errors with tracing: once, where they are handled, with the id of the request.
 //!
-//! A function that returns an error adds context and does not log it. The function that
-//! handles the error logs it. Libraries only emit events (entries for a log); `main`
-//! installs the subscriber that writes them. A span is a stretch of work with fields,
-//! here the request's id, which appear on all its events. `instrument` runs a future in a
-//! span.
+//! A function that returns an error adds context and does not log it. The function
+//! that handles the error logs it.
 //!
-//! Trap: If you spawn a task, it has no span, so its errors do not show the request.
-//! Spawn the task with `in_current_span`.
+//! Libraries only emit events (entries for a log); `main` installs the subscriber that
+//! writes them. A span is a stretch of work with fields, here the request's id, which
+//! appear on all its events. `instrument` runs a future in a span.
 //!
-//! Trap: If a task enters a span with `span.enter()` and keeps the result (a guard,
-//! which leaves the span when it is dropped) over an await, the compiler reports
-//! "future cannot be sent between threads safely". Use `instrument`.
+//! Trap: If you spawn a task, it does not inherit the span, so its errors do not show the
+//! request's id. Before you spawn the future, call `in_current_span` on it.
+//!
+//! Trap: If you enter a span with `span.enter()`, you get a guard, which leaves the span
+//! when it is dropped. If a spawned task keeps this guard over an await, the compiler
+//! reports "future cannot be sent between threads safely". Use `instrument`.
 //!
 //! In production: `tracing-subscriber` can also write JSON and filter by module.
 //!

@@ -1,17 +1,20 @@
 //! A panic in a task: notice it, pass it on, or start the task again (a supervisor).
 //!
 //! A panic ends its task and not the program, unless Cargo.toml sets `panic = "abort"`.
-//! The task's handle then returns a `JoinError`, and `resume_unwind` continues the panic
-//! in the caller. `supervise` below restarts the task; its current job is lost.
+//! Awaiting the handle of a task that has panicked returns a `JoinError`, and
+//! `resume_unwind` continues the panic in the caller. `supervise` below restarts the
+//! task; the job that panicked is lost.
 //!
 //! Bounds: `supervise` restarts the task at most `restarts` times in all.
 //!
-//! Trap: If nobody awaits the task, the program continues without its worker. Only a
-//! message on standard error reports the panic. Python has the same trap.
+//! Trap: If you do not await the task's handle, a panic leaves the program without its
+//! worker. Only a message on standard error reports the panic. Python has the same trap.
+//! Await the handle, as `supervise` does.
 //!
-//! Trap: If the task had locked a std `Mutex`, it is poisoned: later calls of `lock`
-//! return an error. A Tokio `Mutex` is not, so the next task may see half-changed data.
-//! Do first what may panic, and then change the data.
+//! Trap: If a task panics while it holds the lock of a std `Mutex`, the `Mutex` is
+//! poisoned: later calls of `lock` return an error. A Tokio `Mutex` is not poisoned,
+//! so the next task may see half-changed data. Under the lock, do first what may
+//! panic, and then change the data.
 //!
 //! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!

@@ -1,16 +1,17 @@
 //! Partial success: keep what succeeded, and list what failed with its input and error.
 //!
 //! `gather(return_exceptions=True)` returns a list that mixes results and errors.
-//! `try_each` below separates results from errors, and keeps each with its input, in the
-//! order of the inputs. So you can retry the failed inputs. `at_least` fails if there are
-//! too few successes.
+//! `try_each` below returns two lists, one of values and one of errors. Each value and
+//! each error is paired with its input, in the order of the inputs, so you can retry the
+//! failed inputs. `at_least` returns an error if there are too few successes.
 //!
 //! Bounds: Unbounded: All calls run at the same time. See the example `map_with_limit`.
 //!
-//! Trap: If you call `flatten()` on results, each error is dropped silently.
+//! Trap: If you call `flatten()` on the results, each error is dropped silently. Separate
+//! the values from the errors, as `try_each` does.
 //!
 //! Trap: If you put a timeout around all calls, it also loses the successes. Put a
-//! timeout into each call.
+//! timeout into each call, as `main` does.
 //!
 //! See also: `wait_all`, `retry`, `collect_all_errors`.
 //!

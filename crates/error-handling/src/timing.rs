@@ -1,15 +1,19 @@
 //! Measure how long an async call takes: a timing decorator, elapsed time, a stopwatch.
 //!
 //! Instead of decorating a coroutine function, pass its future to a function, here
-//! `timed`. Like `finally`, `Drop` runs even when a timeout or an abort drops the future.
-//! Then the report shows that the call was stopped. `tokio::time::Instant` follows the
-//! paused clock of a test; std's `Instant` does not.
+//! `timed`. At the end of the future, `timed` calls the closure `report` with the elapsed
+//! time. The call is made in a `Drop`. Like `finally`, a `Drop` runs even when a timeout
+//! or an abort drops the future. `report` then learns that the future was stopped.
 //!
-//! Trap: If you read the clock before and after a call without an await, you measure
-//! nothing: the call only creates a future. Put the await between the two readings.
+//! `tokio::time::Instant` follows the paused clock of a test; std's `Instant` does not.
 //!
-//! Trap: If you retry, look where `timed` is. Inside the retry, it measures each attempt.
-//! Around the retry, it measures all attempts and backoffs together.
+//! Trap: If you read the clock, call an async function without an await, and read
+//! the clock again, you measure nothing: the call only creates a future. Put the
+//! await between the two readings.
+//!
+//! Trap: If you time a call that is retried, you may measure the wrong thing. Put `timed`
+//! inside the retry to measure each attempt. Put it around the retry to measure all
+//! attempts and backoffs together.
 //!
 //! In production: `tokio-metrics` measures separately how long a task worked and how long
 //! it waited.
