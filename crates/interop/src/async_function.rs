@@ -1,9 +1,10 @@
 //! Await a Rust function from asyncio; its errors become exceptions.
 //!
 //! `future_into_py` starts the Rust future on Tokio and returns an `asyncio.Future`.
-//! (This file takes it from `runtime_at_exit`.) The work starts at the call, as with a
-//! task, not at the await. `impl From<Failure> for PyErr` decides which exception each
-//! error of this file becomes, so the function uses `?` as usual.
+//! (This function is part of the example `runtime_at_exit`, which also shuts Tokio down.)
+//! The work starts at the call, as with a task, not at the await. `Failure` is the error
+//! type of this file. Its `impl From<Failure> for PyErr` decides which exception each
+//! failure becomes, so the function uses `?` as usual.
 //!
 //! Bounds: Unbounded: Each call is a task of Tokio, and nothing limits their number.
 //!

@@ -1,21 +1,22 @@
 //! Await a Python coroutine from Rust: a retry in Rust around a function in Python.
 //!
-//! `into_future_with_locals` of `pyo3-async-runtimes` schedules the coroutine on the
-//! event loop, with the context variables of the caller. It returns a Rust future for the
-//! result. Rust holds the GIL (it is attached to Python) only while it makes the
-//! coroutine. The body of the coroutine runs on the event loop's thread. If the body
-//! raises an exception, Rust gets a `PyErr` with the traceback.
+//! The function `into_future_with_locals` of `pyo3-async-runtimes` schedules the
+//! coroutine on the event loop, with the context variables of the caller. It returns a
+//! Rust future for the result. Rust holds the GIL (it is attached to Python) only while
+//! it makes the coroutine. The body of the coroutine runs on the event loop's thread. If
+//! the body raises an exception, Rust gets a `PyErr` with the traceback.
 //!
 //! Bounds: `retry` calls the Python function at most `times` times, and then raises the
 //! last exception. The pause between two calls grows by 10 ms each time.
 //!
-//! Trap: If a timeout in Rust drops the future, the coroutine keeps running, because
-//! dropping the future does not cancel it. Put an `asyncio.timeout` into the coroutine
-//! instead.
+//! Trap: If a timeout in Rust drops the future, the coroutine keeps running,
+//! because dropping the future does not cancel the coroutine. Put an
+//! `asyncio.timeout` into the coroutine instead.
 //!
-//! Trap: If you look for the event loop in a task of Tokio, asyncio raises "no running
-//! event loop". Call `get_current_locals`, which returns the event loop of the caller,
-//! before the first await, and pass its result on.
+//! Trap: If you look for the event loop in a task of Tokio, asyncio raises "no
+//! running event loop". Look for it before the task starts:
+//! `get_current_locals` returns the event loop and the context of the caller.
+//! Move this value into the task, as `retry` does.
 //!
 //! See also: `callback`, `async_iterator`.
 //!

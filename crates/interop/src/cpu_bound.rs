@@ -14,7 +14,8 @@
 //! run once. Wrap the computation in `py.detach`.
 //!
 //! Trap: If you cancel the await, the computation keeps running. It also delays the exit
-//! of the program, by at most 2 s.
+//! of the program, by at most 2 s. If the computation must stop earlier, let it check a
+//! flag, as in the example `timeout_of_blocking_work`.
 //!
 //! See also: `callback`, `runtime_at_exit`.
 //!

@@ -1,16 +1,17 @@
 //! Log from Rust into Python's `logging`: its levels, filters and handlers decide.
 //!
-//! Rust code logs with the macros of the crate `log`. The crate `pyo3-log` passes each
-//! record to the Python logger of the same name. Install it when Python imports the
-//! module, as `init` below does. For libraries that log with the crate `tracing`, turn on
-//! the feature `log` of `tracing`.
+//! Rust code logs with the macros of the crate `log`. The `Logger` of the crate
+//! `pyo3-log` passes each record to the Python logger of the same name. Install this
+//! `Logger` when Python imports the module, as `init` below does. For libraries that log
+//! with the crate `tracing`, turn on the feature `log` of `tracing`.
 //!
 //! Trap: If Python changes the level of a logger later, Rust may not notice, because
-//! `pyo3-log` caches the levels. Call `reset` on the handle that `install` returns.
+//! `pyo3-log` caches the levels. `Logger::install` returns a handle. Keep the handle, and
+//! call its method `reset` after each change.
 //!
 //! Trap: If you log in a hot loop, other tasks are delayed. Each record that is not
 //! filtered out waits for the GIL, on a thread that runs tasks. Filter such records out
-//! in Rust, with `Logger::filter`.
+//! in Rust, with `Logger::filter`, as `init` does.
 //!
 //! See also: `callback`.
 //!
