@@ -1,14 +1,16 @@
 //! Filter a stream by a condition that must be awaited.
 //!
-//! The simplest filter of a stream (an async iterator) is an `if` inside `stream!`: there
-//! the condition may borrow the item. The method `filter` lends each item to your
-//! closure, but the future that the closure returns must not borrow the item: "lifetime
-//! may not live long enough". Give the future a clone of the item. Or use `filter_map`,
-//! whose closure owns the item and returns it.
+//! The simplest filter of a stream (an async iterator) is an `if` inside `stream!`, the
+//! generator of the crate `async-stream`. There, the condition may borrow the item.
+//!
+//! The method `filter` of a stream lends each item to your closure. But the future
+//! that the closure returns must not borrow the item: "lifetime may not live long
+//! enough". Give the future a clone of the item. Or use `filter_map`, whose
+//! closure owns the item and returns it.
 //!
 //! Trap: If each check takes long, the filter is slow, because it checks one item at a
-//! time. Put `buffered` before `filter_map`: then several checks run at the same time,
-//! and the order stays.
+//! time. Instead, `map` each item to a future that checks it, run several of these with
+//! `buffered`, and then drop items with `filter_map`. The order stays.
 //!
 //! See also: `comprehensions`, `buffered_in_order`.
 //!

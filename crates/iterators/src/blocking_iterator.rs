@@ -9,10 +9,12 @@
 //! more item. Each stream uses one thread.
 //!
 //! Trap: If you drop the stream, the thread stops only after its current item. An
-//! iterator that hangs keeps the thread, and the program cannot exit.
+//! iterator that hangs keeps the thread, and the program cannot exit. Give such an
+//! iterator its own time limit, such as the read timeout of a socket.
 //!
-//! Trap: If the iterator panics, its sender is dropped, so the stream seems to end. Await
-//! the thread's handle: here the panic continues in the consumer.
+//! Trap: If you read only the channel and the iterator panics, the stream seems to end,
+//! because the panic drops the sender. Also await the thread's handle, as
+//! `blocking_stream` does. Then the panic continues in the consumer.
 //!
 //! See also: `channel_stream`, `blocking_vs_async`, `async_files`.
 //!

@@ -1,14 +1,17 @@
 //! Break out of an async generator: its clean-up runs when the stream is dropped.
 //!
-//! Dropping the stream (the generator's async iterator) replaces `aclose`: the body of
-//! the generator never continues, and the values that the body owns are dropped. So put
-//! clean-up into a `Drop`, as in `Cursor`, a struct of this file, rather than after the
-//! `yield`. The end of a block drops a stream that was pinned (fixed by `pin!`) in that
+//! Dropping the stream (the generator's async iterator) replaces `aclose`. The
+//! body of the generator never continues, and the values that the body owns are
+//! dropped. So do not put clean-up after the `yield`. Put it into a `Drop`, as in
+//! `Cursor`, a struct of this file.
+//!
+//! A stream that was pinned (fixed in its place) by `pin!` is dropped at the end of the
 //! block, as `aclosing` closes a generator. Dropping a stream also drops the streams that
-//! it reads, the newest first.
+//! it reads: first the one that it opened last.
 //!
 //! Trap: If you only `break` out of the loop, nothing is dropped. While a variable holds
-//! the stream, its cursor stays open, as in Python. End the block that holds the stream.
+//! the stream, its cursor stays open, as in Python. Put the stream and its loop into a
+//! block: the end of the block drops the stream.
 //!
 //! See also: `close_a_stream` for clean-up that awaits, `stop_a_stream`.
 //!

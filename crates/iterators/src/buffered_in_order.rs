@@ -1,9 +1,9 @@
 //! Limit concurrency over a stream: a few jobs at a time, results in the order of input.
 //!
-//! A stream (an async iterator) yields the jobs. `map` each job to a future;
-//! `buffered(n)` runs n of the futures at the same time. An early result keeps one of the
-//! n places until its turn, so a slow job holds up the later jobs. A limit of 0 waits
-//! forever.
+//! A stream (an async iterator) yields the jobs. `map` turns each job into a
+//! future, and `buffered(n)` runs n of the futures at the same time. An early
+//! result keeps one of the n places until its turn, so a slow job holds up the
+//! later jobs. A limit of 0 waits forever.
 //!
 //! Bounds: At most n jobs run, or have ended and wait for their turn.
 //!
@@ -12,8 +12,9 @@
 //! in the `map`: then started jobs keep running. Wrap each handle in `AbortOnDropHandle`,
 //! or the tasks outlive a dropped stream.
 //!
-//! Trap: If you do this inside `tokio::spawn`, a closure that takes `&T` is refused:
-//! "implementation of `FnOnce` is not general enough". Map owned values.
+//! Trap: If a spawned task makes such a stream over references, with a closure that takes
+//! `&T`, `tokio::spawn` refuses the task: "implementation of `FnOnce` is not general
+//! enough". Make the stream of owned values.
 //!
 //! See also: `buffered_as_completed`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!

@@ -2,13 +2,15 @@
 //!
 //! The producer runs while the consumer works. `ReceiverStream`, of the crate
 //! `tokio-stream`, gives the receiver the methods of a stream, such as `map`; without it,
-//! `recv()` in a loop is enough. The stream ends when the last sender is dropped, without
-//! a sentinel, as with `Queue.shutdown` from Python 3.13 on. If the consumer drops the
-//! receiver, the next `send` fails. A producer that waits for something else learns of it
-//! by `sender.closed().await`, which waits until the receiver is gone.
+//! `recv()` in a loop is enough. The stream ends when the last sender is dropped. No
+//! sentinel is needed, as with `Queue.shutdown` from Python 3.13 on.
 //!
-//! Bounds: The channel holds at most `CAPACITY` items. When it is full, each waiting
-//! `send` holds one more item.
+//! If the consumer drops the receiver, the next `send` fails. While a producer waits for
+//! something else, such as a timer, that producer does not notice. So let it also await
+//! `sender.closed()`, which returns when the receiver is gone.
+//!
+//! Bounds: The channel holds at most `CAPACITY` items. When it is full, each producer
+//! that waits in `send` holds one more item.
 //!
 //! Trap: If you keep a sender only to clone it, the stream stays open and the loop never
 //! ends. Drop that sender once the producers have their clones (see the example

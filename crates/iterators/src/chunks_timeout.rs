@@ -1,16 +1,17 @@
 //! Batch a stream by count or by time: `itertools.batched`, even for a slow source.
 //!
 //! `chunks(n)` of the crate `futures` yields full batches, and a shorter one only at the
-//! end. If the source is slow, the first item of a batch waits for the last one.
-//! `chunks_timeout` of the crate `tokio-stream` also closes a batch once its first item
-//! has waited for a limit.
+//! end. So if the source is slow, an item may wait long until its batch is full.
+//! `chunks_timeout` of the crate `tokio-stream` has a time limit, too: when the first
+//! item of a batch has waited that long, the batch is yielded.
 //!
 //! Bounds: A batch has at most `size` items, and memory for all of them is allocated when
-//! the batch begins. While you write a batch, the source is not read. If the source
-//! cannot wait, feed a channel from a task (see the example `channel_stream`).
+//! the batch begins. While your loop body handles a batch, the source is not read. If the
+//! source cannot wait, feed a channel from a task (see the example `channel_stream`).
 //!
 //! Trap: If you drop the stream, for example by a timeout around the loop, the unfinished
-//! batch is lost. To keep its items, call `into_remainder` first.
+//! batch is lost. Keep the stream in a variable outside the timeout. Then
+//! `into_remainder` returns the items of the unfinished batch.
 //!
 //! See also: `debounce_and_throttle`, `moving_window`, `batches`, `stream_processor`.
 //!

@@ -2,12 +2,14 @@
 //!
 //! Put the loop in an `async` block, and `timeout` around the block, as `asyncio.timeout`
 //! around `async for`. At the deadline, the block is dropped at its current await. A list
-//! outside the block keeps what the loop has pushed. In `??`, the first `?` returns the
-//! timeout's error (`Elapsed`), the second `?` the loop's error. Your error type needs a
-//! `From<Elapsed>`.
+//! outside the block keeps what the loop has pushed.
+//!
+//! `timeout` returns a `Result` around the block's own `Result`, so write `??` after its
+//! await. The first `?` returns the timeout's error (`Elapsed`), the second `?` the
+//! loop's error. Your error type needs a `From<Elapsed>`.
 //!
 //! Trap: If you put `timeout` around `collect`, or around a comprehension, the deadline
-//! loses the list as well.
+//! loses the list as well. Push the items to a list outside the block.
 //!
 //! Trap: If all errors of the block come from `?`, the compiler cannot infer their type
 //! ("type annotations needed"). End the block with `Ok::<_, SumError>(())`.

@@ -1,14 +1,16 @@
 //! Exceptions in an async generator: stop the stream at its first error, or carry on.
 //!
-//! In `try_stream!`, `?` yields the error and ends the stream, as an exception ends a
-//! generator. `Err(error)?` raises an error; `return Err(error)` is refused. To carry on,
-//! yield a `Result` for each item from plain `stream!`: an error is then an item like any
-//! other.
+//! `stream!` and `try_stream!`, of the crate `async-stream`, are async generators. In
+//! `try_stream!`, `?` yields the error and ends the stream, as an exception ends a
+//! generator. To raise an error, write `Err(error)?`; `return Err(error)` is refused. To
+//! carry on after an error, yield a `Result` for each item from plain `stream!`: an error
+//! is then an item like any other.
 //!
-//! Trap: If a function returns a stream of results, its signature does not show what
-//! follows an error: `try_stream!` ends there, plain `stream!` has further items, and
-//! both have the same type. `try_next` and `try_collect` stop at the first error in
-//! either case. Document what your function returns.
+//! Trap: If a function returns a stream of results, its caller cannot see from the
+//! type what follows an error. A `try_stream!` ends there, a plain `stream!` has
+//! further items. A caller that uses `try_next` with `?`, or `try_collect`, stops at
+//! the first error in either case and misses further items. In the doc comment of your
+//! function, say what follows an error.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -1,15 +1,17 @@
 //! See when a generator's body runs: only while the consumer awaits the next value.
 //!
-//! Before the first await, nothing of the body of `stream!` runs. To show this, a
-//! generator prints when it starts and ends. A second generator moves into a task. The
-//! example `async_range` is the plain form.
+//! `stream!`, of the crate `async-stream`, makes an async generator. Before the
+//! first await, nothing of its body runs. To show this, a generator prints when it
+//! starts and ends. A second generator moves into a task. The example
+//! `async_range` is the plain form.
 //!
 //! Trap: If you forget `pin!`, which fixes the stream in its place, the compiler refuses
-//! the loop: "cannot be unpinned". If the loop is in a task, pin the stream there.
+//! the loop: "cannot be unpinned". If the loop is in a task, call `pin!` inside the task.
 //!
 //! Trap: If you use a value after its `yield`, the compiler reports "borrow of moved
-//! value", because `yield` moves the value to the consumer. If you write `yield` in a
-//! closure, the compiler reports "yield syntax is experimental".
+//! value", because `yield` moves the value to the consumer. Use the value before, or
+//! yield a clone. If you write `yield` in a closure, the compiler reports "yield syntax
+//! is experimental". Write a loop in place of the closure.
 //!
 //! See also: `async_range`, `fetch_stream`, `stream_in_a_struct`, `break_and_clean_up`.
 //!

@@ -1,11 +1,13 @@
 //! A ticker as a stream: run a loop at fixed times until a stop token ends the loop.
 //!
-//! `IntervalStream` makes a stream (an async iterator) of an interval, and `take_until`
-//! ends the stream when a `CancellationToken` is cancelled. If you cancel the token while
-//! the loop body works, the body finishes, and then the loop ends. Between two ticks, the
-//! loop ends immediately. A token stays cancelled, as an `asyncio.Event` stays set. If
-//! the body takes longer than a period, the missed ticks are skipped here (see the
-//! example `interval_ticks`).
+//! `IntervalStream` turns an interval (Tokio's ticker) into a stream (an async iterator).
+//! `take_until` ends the stream when a `CancellationToken` is cancelled. If you cancel
+//! the token while the loop body works, the body finishes, and then the loop ends. If you
+//! cancel the token between two ticks, the loop ends immediately. A token stays
+//! cancelled, as an `asyncio.Event` stays set.
+//!
+//! If the body takes longer than a period, the missed ticks are skipped here (see
+//! the example `interval_ticks`).
 //!
 //! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!

@@ -4,10 +4,10 @@
 //! ticks immediately, and then at fixed times from its start.
 //!
 //! Trap: If a turn takes longer than the period, the missed ticks by default all come
-//! together (`Burst`), as in a Python loop with `deadline += period`. Choose with
-//! `set_missed_tick_behavior`: by `Delay`, one tick comes late, and the next ticks are
-//! counted from there; by `Skip`, one tick comes late, and the next ticks come at their
-//! fixed times.
+//! together, without a pause (`Burst`), as in a Python loop with `deadline += period`. To
+//! change this, call `set_missed_tick_behavior`. With `Delay` or `Skip`, only one late
+//! tick comes. With `Delay`, the next tick comes a full period after the late one. With
+//! `Skip`, the next tick comes at its fixed time.
 //!
 //! See also: `interval_stream`, `timers`, `scheduler`.
 //!

@@ -1,13 +1,16 @@
 //! itertools on a stream: takewhile, dropwhile, chain, accumulate, reduce, any, all.
 //!
-//! Streams (async iterators) have methods for these functions. A condition returns a
-//! future: wrap a `bool` in `ready`. `any`, `all` and `fold` take async closures.
-//! Python's `itertools` takes no async iterator: there, write a loop, or use the package
-//! aiostream.
+//! Streams (async iterators) have methods for these functions. A condition returns
+//! a future: wrap a `bool` in `ready`. `any`, `all` and `fold` take async
+//! closures. Each method takes the stream itself. To read on afterwards, lend the
+//! stream instead, with `by_ref()`.
 //!
-//! Trap: If you read on after `take_while`, `any` or `all`, one item is missing: they
-//! consume the item at which they stop. `peekable` looks at an item without consuming it.
-//! To read on at all, lend the stream as `&mut`.
+//! Python's `itertools` takes no async iterator: there, write a loop, or use
+//! the package aiostream.
+//!
+//! Trap: If you read on after `take_while`, `any` or `all`, one item is missing, because
+//! they consume the item at which they stop. To keep that item, use `peekable`, which
+//! lets you look at an item without consuming it.
 //!
 //! See also: `comprehensions`, `moving_window`, `chunks_timeout`, `zip_and_enumerate`.
 //!

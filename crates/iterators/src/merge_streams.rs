@@ -1,17 +1,18 @@
 //! Merge several streams into one that yields whatever comes first: a fan-in, `select`.
 //!
-//! The function `select` of the crate `futures` merges two streams (async iterators),
-//! `select_all` any number of streams of one type. The merged stream ends when every
-//! source has ended. Map sources of different types into one enum first.
+//! The function `select` of the crate `futures` merges two streams (async
+//! iterators). `select_all` merges any number of streams of one type. The merged
+//! stream ends when every source has ended. If the sources yield different types,
+//! first map their items into one enum.
 //!
-//! `select_all` needs streams that may be moved (`Unpin`). Box a generator, which
-//! otherwise "cannot be unpinned". If the generators come from several functions,
-//! `.boxed()` gives all of them one type.
+//! `select_all` needs streams that may be moved (`Unpin`), but a generator "cannot be
+//! unpinned". So call `.boxed()` on each generator. This also gives one type to
+//! generators that come from several functions.
 //!
 //! Trap: If your loop body awaits something else, no source runs in that time, because
-//! only the loop polls the sources (lets them run). In asyncio, each source is a task
-//! that keeps reading. Where that matters, use a task for each source, and a channel (the
-//! example `fan_in`).
+//! the sources run only while the loop waits for the next item. In asyncio, each source
+//! is a task that keeps reading. If your sources must keep running, use a task for each
+//! source, and a channel (the example `fan_in`).
 //!
 //! See also: `fan_in`, `stream_map`, `select_all_push`.
 //!
