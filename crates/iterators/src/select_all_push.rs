@@ -8,8 +8,8 @@
 //! the others in a `VecDeque`, and push the next one when the merge has few enough
 //! (`folders.len()`).
 //!
-//! Trap: If the `SelectAll` is empty, it has ended, and so does the loop. Push the first
-//! source before the loop.
+//! Trap: If you start the loop with an empty `SelectAll`, the loop ends immediately: a
+//! merge without streams has ended. Push the first source before the loop.
 //!
 //! See also: `stream_map`, `merge_streams`, `recursion`.
 //!

@@ -3,10 +3,13 @@
 //! `take_until` ends the stream when a future completes. Here the future waits for a
 //! `CancellationToken`, which replaces an `asyncio.Event` that means stop. The loop ends
 //! between two items, or while it waits for the next item, but never inside its body.
-//! Lend the stream as `&mut`: it then keeps the remaining items.
+//! Call `take_until` on a `&mut` of the stream: then the stream still has the remaining
+//! items after the loop.
 //!
-//! Trap: If you cancel the whole loop instead, as `Task.cancel` does, the item that its
-//! body is working on is lost.
+//! Trap: If you cancel the whole loop instead, as the first part of `main` does with
+//! `run_until_cancelled`, the loop is dropped at its current await. The item that its
+//! body is working on is lost. `Task.cancel` does the same to a loop in Python. End the
+//! stream with `take_until`, as `handle_until` does.
 //!
 //! See also: `paused_stream`, `take_until_deadline`, `graceful_shutdown`.
 //!

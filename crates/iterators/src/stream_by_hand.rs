@@ -1,14 +1,20 @@
 //! Write an async iterator class by hand: implement `Stream` for a struct.
 //!
 //! `__anext__` becomes `poll_next`, which cannot await. Instead, `poll_next` asks a
-//! future whether it is ready: it polls the pause (a `Sleep`) before an item, and returns
-//! `Pending` until the pause is over. The pause is a field, because it must outlive one
-//! poll: a sleep made again in each poll never ends. So a `timeout` on `next` does not
-//! restart the pause, while `wait_for(anext(..))` does.
+//! future whether it is ready. Here it polls the pause before an item, a `Sleep`, and
+//! returns `Pending` until the pause is over. Keep the pause in a field: `poll_next`
+//! is called several times for one item, and a `Sleep` that is made again in each
+//! call never ends.
 //!
-//! Trap: If you make the struct generic, the compiler reports "cannot assign to data in
-//! dereference of `Pin<&mut Counter<T>>`". Its fields may move, so add
-//! `impl<T> Unpin for Counter<T> {}`, or bound `T: Unpin`.
+//! If a `timeout` drops the future of `next`, the pause stays in the struct, and the next
+//! call waits only for the rest of it. In Python, `wait_for(anext(..))` cancels the
+//! pause, and the next call begins a new one.
+//!
+//! Trap: If you make the struct generic, the compiler refuses to change its fields:
+//! "cannot assign to data in dereference of `Pin<&mut Counter<T>>`". Fields of a pinned
+//! struct can be assigned only if the struct is `Unpin` (it may be moved), and the
+//! compiler does not know this of every `T`. Add `impl<T> Unpin for Counter<T> {}`, or
+//! bound `T: Unpin`.
 //!
 //! See also: `async_range`, `record_stream`, `stream_in_a_struct`, `timeout_each`.
 //!

@@ -5,13 +5,14 @@
 //! `BoxStream<'static, T>`, which fits into a field, a return type and a task. A struct
 //! with a parameter, as in `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
-//! Trap: If the stream borrows from `self`, a task refuses it: "borrowed data escapes
-//! outside of method". `'static` means that the stream borrows nothing, so copy its data
-//! out of `self`.
+//! Trap: If the stream borrows from `self`, `tokio::spawn` refuses it: "borrowed data
+//! escapes outside of method". The `'static` in the type means that the stream borrows
+//! nothing. Copy what the stream needs out of `self` first, as `prices` does.
 //!
-//! Trap: If an `async fn` of the struct takes `&self`, a task refuses it: "future cannot
-//! be sent between threads safely". A `BoxStream` is not `Sync`: threads may not share
-//! it, and `&self` could be shared. Take `&mut self`, which cannot.
+//! Trap: If an `async fn` of the struct takes `&self`, `tokio::spawn` refuses the future
+//! of `watch`: "future cannot be sent between threads safely". Several threads could hold
+//! a `&self` at the same time, but a `BoxStream` is not `Sync`: threads may not share it.
+//! Take `&mut self`, as `report` does: only one caller at a time can hold it.
 //!
 //! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!

@@ -6,8 +6,9 @@
 //! `timeout` reports each silence once, `timeout_repeating` once per period.
 //!
 //! Trap: If your loop body works for longer than the limit, these adapters may report a
-//! silence immediately: their clock starts when they are made, and also runs while the
-//! body works.
+//! silence immediately. Their clock starts when they are made, restarts with each item,
+//! and also runs while the body works. For a slow body, put `timeout` around `next`, as
+//! the first loop does: that clock starts with each call of `next`.
 //!
 //! Trap: If you import `StreamExt` of tokio-stream and of futures, they clash: "multiple
 //! applicable items in scope". Import one of them.

@@ -5,9 +5,11 @@
 //! with `1..` instead. Python has neither function for async iterators: await a `gather`
 //! of two `anext`.
 //!
-//! Trap: If one stream is shorter, you lose an item of the longer stream: when the
-//! shorter stream ends, `zip` has already read that item, and drops it. Passing the
-//! longer stream as `&mut` does not help.
+//! Trap: If one stream is shorter, you lose an item of the longer stream. When the
+//! shorter stream ends, `zip` has already read that item, and drops it, even if you
+//! passed the longer stream as `&mut`. If you need the item, write a loop that awaits one
+//! stream after the other, as the second part of `main` does: when `years` has ended,
+//! that loop still has `name`.
 //!
 //! See also: `next_with_default`, `merge_streams`.
 //!
