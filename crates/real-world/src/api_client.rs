@@ -1,13 +1,14 @@
 //! A client for a JSON API: base URL, a token that is renewed, retries, JSON errors.
 //!
-//! Write this struct where you would share an `httpx.AsyncClient`, and put it into an
-//! `Arc`. `send` takes a closure, which adds what httpx takes as `params`, `json` or
-//! `data`: `|request| request.query(&[("page", "2")])`. If the server answers 401, the
-//! bearer token has expired: the first caller logs in again, and all other callers wait
-//! for the new token.
+//! Share this struct in an `Arc` where you would share an `httpx.AsyncClient`. `send`
+//! takes a closure that completes the request. In the closure, set what you would pass
+//! to httpx as `params`, `json` or `data`, for example
+//! `|request| request.query(&[("page", "2")])`. If the server answers 401, the bearer
+//! token has expired: the first caller logs in again, and all other callers wait for
+//! the new token.
 //!
-//! Like httpx, the client does not follow redirects. Otherwise another host could
-//! receive your secret.
+//! Like httpx, this client does not follow redirects, because a redirect could send
+//! your secret to another host.
 //!
 //! Bounds: [`Limits`] holds the number of attempts, the longest pause and the largest
 //! body. A larger body is an error. reqwest has no timeout by default: give `new` a
@@ -17,7 +18,7 @@
 //! Trap: If you build URLs with `Url::join`, a call may go to the wrong place, because
 //! `join` follows the rules of links. "users" joined to "https://x/v1" is
 //! "https://x/users", without "v1". "//y/users" is a URL of the host y, which would get
-//! your token. Here `url` appends the path to the base.
+//! your token. Append the path to the base instead, as the method `url` below does.
 //!
 //! Trap: If a POST times out, the server may have executed it, for example placed the
 //! order. A retry would place a second order. So idempotent methods (GET, PUT, DELETE)

@@ -5,23 +5,26 @@
 //! `stop` is cancelled, the server refuses new clients and finishes the requests that
 //! have begun.
 //!
-//! For a WebSocket of axum's `ws`, take the [`Place`] from the request (a struct of
-//! this file: the connection's place in the server). Call [`Place::run`] in
-//! `on_upgrade`: then the limits and the shutdown include the WebSocket.
+//! A WebSocket of axum's `ws` outlives its request. For the limits and the shutdown to
+//! include it, its handler takes the argument `Extension<Place>`: a [`Place`] is the
+//! place of the connection in this server. In `on_upgrade`, pass the future of the
+//! WebSocket to [`Place::run`].
 //!
-//! Bounds: `Limits` holds the connections (further clients wait), the body (above it
-//! 413) and the times. Each connection has a buffer of 16 KiB. A client that never
-//! reads is cut off after the times `connection` and `drain` together.
+//! Bounds: `Limits` holds the connections (further clients wait), the largest body
+//! (above it 413) and the times. Each connection has a buffer of 16 KiB. A client that
+//! never reads is cut off when its connection reaches the age `connection`, and then
+//! the time `drain` has passed.
 //!
 //! Trap: If the client leaves, hyper and axum drop the handler at its current await, so
 //! half of its work may be done; FastAPI lets it finish. Here the middleware `finish`
 //! runs each handler in its own task.
 //!
 //! Trap: If you stop `axum::serve` gracefully, it waits for clients that never end
-//! their headers, and for open event streams, perhaps forever. And a client that ends
-//! its side after the request, as `nc -N` does, often gets no answer from it. Here
-//! `Limits` cuts off the clients that are slow, and hyper's option `half_close` lets a
-//! client that has ended its side get its answer.
+//! their headers, and for open event streams, perhaps forever. Also, a client that
+//! ends its side after the request, as `nc -N` does, often gets no answer from
+//! `axum::serve`. Call [`serve`] of this file instead: its `Limits` cut off slow
+//! clients, and with hyper's option `half_close` a client that has ended its side
+//! gets its answer.
 //!
 //! In production: `tower-http` has layers for a deadline (`TimeoutLayer`) and for
 //! answering 500 after a panic (`CatchPanicLayer`). `hyper_util::server::conn::auto`

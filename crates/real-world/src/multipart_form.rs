@@ -15,8 +15,8 @@
 //!
 //! Trap: If you read a form with axum's `Multipart` alone, a client can fill your
 //! memory. `Multipart` keeps the headers of a part, and all bytes before the first
-//! boundary (the line between two parts), up to the limit for the whole form. Here the
-//! constant `UNPARSED` limits these bytes.
+//! boundary (the line between two parts), up to the limit for the whole form. Call
+//! `receive`, which limits these bytes to the constant `UNPARSED`.
 //!
 //! Trap: If you put the client's file name into a path, a name such as
 //! `../../etc/passwd` makes you write outside your folder. Choose the name on the disk

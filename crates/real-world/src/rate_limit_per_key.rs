@@ -1,9 +1,10 @@
 //! A rate limit for each client of a server: HTTP 429, `Retry-After`, limited memory.
 //!
-//! A key is what you limit, for example a client's address. Each key has a bucket of
-//! `burst` requests, and each `interval` adds one request. For a key, the limiter
-//! stores one point in time. It keeps at most `max_keys` keys and forgets the least
-//! recently used key first. A forgotten key has a full bucket again.
+//! A key is what you limit, for example a client's address. Each key has a bucket of at
+//! most `burst` tokens. A request takes one token, and each `interval` adds one. For
+//! each key, the limiter stores only the moment at which the bucket will be full. It
+//! keeps at most `max_keys` keys and forgets the least recently used key first. A
+//! forgotten key has a full bucket again.
 //!
 //! Bounds: `max_keys` entries; a new key removes the least recently used one. A refused
 //! request takes no token and does not wait.
@@ -13,7 +14,8 @@
 //! connection, or a header that your own proxy overwrites.
 //!
 //! Trap: If each IPv6 address is a key, a client is never limited either, because it
-//! usually owns 2^64 addresses. The function [`network`] makes one key of them.
+//! usually owns 2^64 addresses and can send each request from another one. Make the key
+//! with the function [`network`], which returns the same key for all of them.
 //!
 //! In production: The crate `governor` also has requests that cost more than one
 //! (`check_key_n`), and tells how many are left, for the header

@@ -15,13 +15,13 @@
 //!
 //! Trap: If the extractor of the body (`Json`, `String`) is not the last argument, the
 //! compiler reports only "the trait bound ... is not satisfied". Put
-//! `#[axum::debug_handler]` on the handler to see the reason. In middleware, `Request`
-//! and `Next` come last, and `State` has the type that you gave to
-//! `from_fn_with_state`.
+//! `#[axum::debug_handler]` on the handler to see the reason. The compiler also refuses
+//! a middleware function if its last two arguments are not `Request` and `Next`, or if
+//! its `State` has another type than the state that you passed to `from_fn_with_state`.
 //!
 //! Trap: If the client leaves, axum drops the handler, and the code of your middleware
-//! after `next.run` does not run. Put such code into a `Drop`; in Python into a
-//! `finally`.
+//! after `next.run` does not run. Put such code into the `Drop` of a guard, as `count`
+//! does with `InProgress`. In Python it is in a `finally`.
 //!
 //! In production: `tower-http` has middleware for traces, CORS, compression and
 //! timeouts. A handler cannot return an `anyhow::Error`: wrap it in a struct that
