@@ -6,17 +6,18 @@
 //! `tokio::sync::broadcast` has one queue for all instead, and a slow receiver gets the
 //! error `Lagged`.
 //!
-//! To send, a member calls the function that it gets from `voice`, and awaits the pause
-//! `pace` that this function returns.
+//! To send, a member calls the function that `voice` returns. This function sends the
+//! text immediately and returns a pause of the length `pace`. The member awaits the pause
+//! before it sends again.
 //!
-//! Bounds: `queue` messages wait for each member. The news "joined" and "left" go only
-//! into queues that are more than half free, so they cut nobody off. A member that stops
-//! reading is cut off after at least `queue / 2 * pace / members`, if all members send as
-//! fast as the pauses allow. Unbounded: The members.
+//! Bounds: At most `queue` messages wait for each member. The news "joined" and "left" go
+//! only into queues that are more than half free, so they cut nobody off. Suppose that
+//! all members send as fast as the pauses allow: then a member that stops reading is cut
+//! off after at least `queue / 2 * pace / members`. Unbounded: The members.
 //!
 //! Trap: If members may send without a pause, one member's burst fills all queues, and
-//! nearly all members are cut off. On several threads, a `yield_now` in place of the
-//! pause is not enough.
+//! nearly all members are cut off. Await the pause after each text. On several threads, a
+//! `yield_now` in place of the pause is not enough.
 //!
 //! See also: `websocket_server`, whose demonstration is a chat with this room.
 //!

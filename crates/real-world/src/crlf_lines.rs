@@ -12,7 +12,8 @@
 //!
 //! Trap: If you read mail with `read_line`, `lines` or `LinesCodec`, a single LF ends a
 //! line as well. The next mail server may not do so, and sees another message than you.
-//! Attackers use this to hide a second mail in a first one (SMTP smuggling).
+//! Attackers use this to hide a second mail in a first one (SMTP smuggling). Use
+//! `CrlfLines`, for which a single LF makes the line bad.
 //!
 //! Trap: If your decoder returns an error for a bad line, the connection ends there:
 //! after an error `FramedRead` returns `None`, so `while let Some` stops. Return an

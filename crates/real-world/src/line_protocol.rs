@@ -3,22 +3,26 @@
 //! `tokio_util::codec::FramedRead` cuts a stream of bytes into items; its decoder says
 //! where an item ends. With a decoder for lines it is asyncio's
 //! `StreamReader.readuntil` with `limit`. The `next` of a `FramedRead` is cancel-safe:
-//! you can use it in `select!` and `timeout`, and no bytes are lost. A dropped
-//! `read_line` loses the bytes that it has read. Before you drop a socket, read it to
-//! its end: unread bytes reset the connection, and the client may lose the last answer.
+//! you can use it in `select!` and `timeout`, and no bytes are lost. If the future of
+//! `read_line` is dropped, the bytes that it has read are lost.
 //!
-//! Bounds: `Limits` holds the connections (further clients wait), the names in the
-//! store, the longest line and the times (then the connection ends). `LinesCodec::new`
-//! and `read_line` have no limit for a line.
+//! Before you drop a socket, read it to its end, as `talk` does. Otherwise unread bytes
+//! make the system reset the connection, and the client may lose the last answer.
+//!
 //! To change the limit of a line later, as after a login, assign a new decoder to
-//! `*decoder_mut()`: the bytes that were received already stay.
-//! `LengthDelimitedCodec::set_max_frame_length` does the same for its frames.
+//! `*decoder_mut()`. The bytes that were received before are kept. For messages that
+//! begin with their length, use `LengthDelimitedCodec`; its limit is changed by
+//! `LengthDelimitedCodec::set_max_frame_length`.
+//!
+//! Bounds: `Limits` holds the connections (further clients wait), the longest line, the
+//! times (then the connection ends), and how many names the clients may store.
+//! `LinesCodec::new` and `read_line` have no limit for a line.
 //!
 //! Trap: If a connection breaks in the middle of a line, `LinesCodec`, `read_line` and
 //! asyncio's `readline` return the part as if it were a line. Of "SET a 10" you may get
 //! "SET a 1", and store the wrong value. The decoder below returns an error instead.
 //!
-//! See also: `cancel_safety`, `tcp_echo_server`. `LengthDelimitedCodec` sends lengths.
+//! See also: `cancel_safety`, `tcp_echo_server`, `close_a_connection`.
 //!
 //! asyncio: asyncio.StreamReader.readuntil, asyncio.LimitOverrunError, asyncio.timeout
 //! asyncio: asyncio.StreamReader, asyncio.StreamReader.readline

@@ -2,14 +2,19 @@
 //!
 //! A task connects, and connects again after each loss. While there is no connection,
 //! requests wait. If the connection breaks after a request was sent and before its
-//! reply, the request fails with "maybe done". It is never repeated, because only the
-//! caller knows whether a repeat is safe. A message (a frame) begins with its length.
-//! Replies come in order, with the numbers of their requests. If a reply is missing,
-//! the client closes the connection, so that no caller gets another caller's reply.
+//! reply, the request fails with "maybe done". The client never repeats it, because
+//! only the caller knows whether a repeat is safe.
 //!
-//! Bounds: `Config` holds the sizes and times. If your program does not receive the
-//! events, the client stops reading and reconnecting: drop the receiver if you do not
-//! need it. A server that answers pings but no requests keeps its connection, and each
+//! A message (a frame) begins with its length. Replies come in the order of the
+//! requests, and each reply contains the number of its request. If a number shows that
+//! a reply is missing, the client closes the connection, so that no caller gets another
+//! caller's reply.
+//!
+//! Bounds: `Config` holds the sizes and times. `start` also returns the receiver of a
+//! channel of events: connections, losses, and messages that answer no request. If your
+//! program does not receive the events, the channel becomes full, and the client stops
+//! reading and reconnecting. Drop the receiver if you do not need the events. If a
+//! server answers pings but no requests, the client keeps the connection, and each
 //! request times out.
 //!
 //! Trap: If the peer's machine or a cable fails, you get no error: reads wait forever,
