@@ -6,15 +6,15 @@
 //! still await and clean up, and after a grace period it aborts them. The supervisor
 //! does not listen for signals: call `stop` when one arrives, as `main` does.
 //!
-//! Bounds: `Restarts` holds the number of restarts in a row, after which a service is
-//! given up, and the pauses. `stop` takes its grace period and at most another second.
+//! Bounds: `Restarts` holds the pauses, and the number of restarts in a row after which
+//! a service is given up. `stop` takes its grace period and at most another second.
 //!
 //! Trap: If you only spawn a service and it panics, the service is gone, and your
 //! program continues without it, as in asyncio. Supervise it, or await its handle.
 //!
-//! Trap: If a service blocks its thread, it cannot be aborted. `stop` reports it as
-//! `Blocked`, but the end of `main` still waits for its thread, and `stop` may wait
-//! too.
+//! Trap: If a service blocks its thread, it cannot be aborted. `stop` may have to wait
+//! for it, or reports it as `Blocked`, and then the end of `main` still waits for its
+//! thread. Put blocking code into `tokio::task::spawn_blocking`, in short calls.
 //!
 //! See also: `restart_with_backoff`, `graceful_shutdown`, `scheduler`.
 //!

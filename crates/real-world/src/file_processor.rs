@@ -2,15 +2,16 @@
 //!
 //! Each result is written to a hidden file next to its final name, and renamed when its
 //! bytes are on the disk. So Ctrl-C, `kill -9` and a power cut need no handling: start
-//! the program again, and it continues. It skips a file whose result has the same
-//! modification time.
+//! the program again, and it continues. A file is skipped if its result already has the
+//! modification time of the source.
 //!
-//! Bounds: At most `limit` files are converted at a time. Your [`Convert`] reads each
-//! of them in pieces. Unbounded: The list of paths, which is in memory, and the time of
-//! a conversion.
+//! Bounds: At most `limit` files are converted at a time. Your type that implements the
+//! trait [`Convert`] reads each file in pieces. Unbounded: The list of paths, which is
+//! in memory, and the time of a conversion.
 //!
 //! Trap: If you write under the final name and the program is killed, it leaves half a
-//! file, which the next run takes for a whole one.
+//! file, which the next run takes for a whole one. Write under another name and
+//! rename, as here.
 //!
 //! Trap: If you make many small calls of `tokio::fs`, most of the time goes into
 //! passing each call to another thread. Put several calls of `std::fs` into one

@@ -1,20 +1,24 @@
 //! Graceful shutdown: on Ctrl-C or SIGTERM accept no more work, and finish running work.
 //!
-//! A shutdown has three steps. First: await the struct `Signals` next to the work, as
-//! with asyncio's `loop.add_signal_handler`. Second: tell the tasks, by cancelling a
-//! `CancellationToken` and closing a channel. Third: wait for them. `drain` gives
-//! running tasks a limited time, then names and aborts the others. A second signal ends
-//! the waiting, so listen until the end.
+//! A shutdown has three steps. First, wait for the signal: await `Signals::next`
+//! concurrently with the work, as `take_orders` does. In asyncio,
+//! `loop.add_signal_handler` is for this. Second, tell the tasks: cancel a
+//! `CancellationToken`, and close the channel of new work. Third, wait for the tasks:
+//! `drain` gives running tasks a limited time, then names and aborts the others. A
+//! second signal ends this wait early, so `drain` takes a future that returns the
+//! next signal.
 //!
 //! Bounds: At most [`MAX_ORDERS`] orders run; further ones wait in their channel.
 //! `drain` has a time limit.
 //!
-//! Trap: Once you have created `Signals`, Ctrl-C and SIGTERM never end the program by
-//! themselves, even after `Signals` is dropped. A program that does not await the
-//! signal can then only be killed. asyncio has `remove_signal_handler`.
+//! Trap: If you create `Signals` and do not await it, Ctrl-C and SIGTERM have no
+//! effect, and the program can only be killed. This stays so even after `Signals` is
+//! dropped. Await `Signals::next` until the end of `main`. asyncio has
+//! `remove_signal_handler`.
 //!
 //! Trap: If a task blocks its thread, the program ends late, whatever limit you give to
-//! `drain`: the end of `main` waits for that thread.
+//! `drain`: the end of `main` waits for that thread. If you cannot wait, call
+//! `std::process::exit` after `drain`.
 //!
 //! In production: The crate `tokio-graceful-shutdown` stops a tree of subsystems, or
 //! one branch of the tree.
