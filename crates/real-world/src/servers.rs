@@ -1,10 +1,13 @@
 //! A server like asyncio's start_server: several addresses, start later, close.
 //!
-//! asyncio's `Server` becomes three things here: a task that accepts on each listener,
-//! a `CancellationToken` that ends the task, and a `TaskTracker` that counts the
-//! connections. A `TcpSocket` that is bound but does not listen refuses clients: this
-//! is `start_serving=False`. Until it listens, another program can take its port.
-//! `close` drops the listeners.
+//! asyncio's `Server` becomes three things here: a task that accepts on each
+//! listener, a `CancellationToken` that ends the task, and a `TaskTracker` that
+//! counts the connections. `Server::close` ends the task and drops the listeners; the
+//! connections stay open.
+//!
+//! For asyncio's `start_serving=False`, call `bind` now and `Server::start_serving`
+//! later. `bind` returns sockets that do not listen yet, so they refuse clients. Until
+//! a socket listens, another program can take its port.
 //!
 //! A program that is not async, for example a test, can use the server too. It keeps a
 //! `Runtime`, starts the server inside `Runtime::enter`, and stops it by
@@ -13,14 +16,15 @@
 //! Bounds: At most `limit` connections are open; further clients wait. Unbounded: The
 //! time of a connection. Put a `timeout` into the handler.
 //!
-//! Trap: If you port `wait_closed` from Python up to 3.11, the stop may now hang: there
-//! `wait_closed` returns immediately. Since 3.12 it waits until all connections have
-//! ended, as here. Put a `timeout` around it, or call `close_clients`.
+//! Trap: If you port a program that awaits `wait_closed` in Python up to 3.11, your
+//! stop may hang. In those versions `wait_closed` returns immediately. Here it waits
+//! until all connections have ended, as in Python since 3.12. Put a `timeout` around
+//! it, or call `close_clients`.
 //!
-//! Trap: If you restart a server by SO_REUSEPORT, the new process can listen before the
-//! old one closes. But clients that wait in the backlog of the old process (not
-//! accepted yet) are reset. Let systemd hold the listening socket and pass it to each
-//! new process.
+//! Trap: If you restart a server by SO_REUSEPORT (the old and the new process listen at
+//! the same port), some clients are reset. These clients wait in the backlog of the old
+//! process (not accepted yet) when it closes. Let systemd hold the listening socket and
+//! pass it to each new process.
 //!
 //! Platforms: On Windows `reuse_port` is an error (`Unsupported`).
 //!

@@ -5,13 +5,17 @@
 //! first. Then `accept`, `read` and `write_all` take the place of `sock_accept`,
 //! `sock_recv` and `sock_sendall`.
 //!
-//! `add_reader` becomes a task that awaits `readable` and calls `try_read`. `readable`
-//! may be wrong: if `try_read` returns `WouldBlock`, wait again. `from_std` takes over
-//! a socket of std, and `tokio::io::unix::AsyncFd` any other file descriptor.
+//! `add_reader` becomes a task that awaits `readable` and then calls `try_read`.
+//! `readable` may return although there is nothing to read. Then `try_read` returns
+//! `WouldBlock`, and the task waits again.
 //!
-//! To notice without reading that the peer has ended its side, await
-//! `ready(tokio::io::Interest::PRIORITY)` on Linux. Elsewhere `peek` returns 0 if no
-//! data is unread. The peer may still read.
+//! `TcpStream::from_std` takes over a socket of the standard library. For any other
+//! file descriptor, use `tokio::io::unix::AsyncFd`.
+//!
+//! To notice that the peer has ended its side while you leave its data unread, await
+//! `ready(tokio::io::Interest::PRIORITY)` on Linux. On other systems, call `peek`: it
+//! returns 0 after the end, but only if no data is unread. A peer that has ended its
+//! side may still read what you send.
 //!
 //! Trap: If you restart a server that uses `TcpSocket`, it may be refused for a minute
 //! ("address in use"), because a `TcpSocket` has no option set, not even SO_REUSEADDR.

@@ -12,12 +12,12 @@
 //!
 //! Trap: If you set `timeout` on a reqwest client, it cuts off a long stream, because
 //! it limits the whole response. Set `read_timeout` instead, which limits the wait for
-//! each piece. Use another client for uploads: there, `read_timeout` limits the whole
-//! time in which the body is sent.
+//! each piece. But `read_timeout` also limits the whole time in which a request's body
+//! is sent. For uploads, use a second client without `read_timeout`.
 //!
-//! Trap: If a task feeds the stream through a channel, it does not notice that the
-//! client has left until its next `send` fails. Until then it works for nobody. Let it
-//! stop at `closed()` of the sender.
+//! Trap: If you feed the stream from a task through a channel, the task does not notice
+//! that the client has left until its next `send` fails. Until then it works for
+//! nobody. Let the task stop when `closed()` of its sender returns.
 //!
 //! See also: `http_server`, `client_disconnects`, `websocket_server`, `generator`.
 //!

@@ -2,21 +2,23 @@
 //!
 //! `TcpStream::connect` is asyncio's `open_connection`: it looks the name up and tries
 //! each address. Neither function has a time limit, and an address that does not answer
-//! costs two minutes. Tokio's stream has no read timeout either (std has
-//! `TcpStream::set_read_timeout`). So put a `timeout` around each step. For keepalive
-//! and TCP_USER_TIMEOUT, use `socket2::SockRef`. Try it: `nc -l 8080` in one terminal,
+//! costs two minutes. Tokio's stream has no read timeout either. (The standard
+//! library's stream has `set_read_timeout`.) So put a `timeout` around each step.
+//!
+//! To set keepalive or TCP_USER_TIMEOUT, use the crate socket2 and its
+//! `socket2::SockRef`. Try the program: `nc -l 8080` in one terminal,
 //! `cargo run -- 127.0.0.1:8080 hello` in another.
 //!
 //! Bounds: [`Limits`] holds the time to connect, the time of the exchange, and the
 //! longest answer. Above a limit, `ask` returns an error.
 //!
 //! Trap: If you drop the stream right after `write_all`, the server may never get your
-//! bytes: `write_all` only hands them to the system. Only an answer tells you that they
-//! have arrived. See `close_a_connection`.
+//! bytes, because `write_all` only hands them to the system. Wait for an answer first:
+//! only an answer tells you that the bytes have arrived. See `close_a_connection`.
 //!
-//! Trap: If you call `shutdown` to say that your request has ended, some servers take
-//! this for a disconnect and send no answer, as `axum::serve` does. If the protocol
-//! shows where a request ends, leave `shutdown` out.
+//! Trap: If you call `shutdown` to say that your request has ended, you get no answer
+//! from some servers, such as `axum::serve`: they take the end of your side for a
+//! disconnect. If the protocol itself shows where a request ends, leave `shutdown` out.
 //!
 //! See also: `echo_server`, `close_a_connection`, `line_protocol`, `tls`.
 //!

@@ -3,27 +3,33 @@
 //! A `ClientConfig` or `ServerConfig` of the crate rustls is Python's `ssl.SSLContext`:
 //! make it once and share it. The function `trust_system` below is
 //! `ssl.create_default_context()`. rustls refuses a server certificate that is also an
-//! authority ("CaUsedAsEndEntity"), as `openssl req -x509` makes them; Python accepts
-//! such certificates. For mutual TLS, a server sets
-//! `ConfigBuilder::with_client_cert_verifier`, and reads the client's certificate from
-//! `stream.get_ref().1.peer_certificates()`.
+//! authority ("CaUsedAsEndEntity"). `openssl req -x509` makes such certificates, and
+//! Python accepts them.
+//!
+//! For mutual TLS, a server sets `ConfigBuilder::with_client_cert_verifier`, and reads
+//! the client's certificate from `stream.get_ref().1.peer_certificates()`.
 //!
 //! tokio-rustls has no timeout for a handshake. So each handshake runs in the
 //! connection's task: in the accept loop, one silent client would hold up all others.
 //! Failed handshakes are logged at the level DEBUG.
 //!
-//! Bounds: `Limits` holds the connections (further clients wait) and the time for
-//! handshake, handler and stop. Limit yourself how many bytes a handler keeps.
+//! Bounds: `Limits` holds the number of connections (further clients wait) and the
+//! times for handshake, handler and stop. Unbounded: The bytes that your handler keeps
+//! in memory. Limit them in the handler.
 //!
 //! Trap: If you write a request and then wait for the answer, both sides may wait
-//! forever: after `write_all`, up to 64 KiB may still be in rustls's buffer, and
-//! reading does not send them. Call `flush` after each message.
+//! forever. After `write_all`, up to 64 KiB may still be in rustls's buffer, and a read
+//! does not send them. Call `flush` after each message.
 //!
 //! Trap: If you drop a client's connection right after `shutdown`, the server may lose
-//! your last bytes ("Connection reset by peer"). A TLS 1.3 server sends tickets that
-//! you have not read, and the system resets a connection with unread bytes. The
-//! function [`close`] reads them first. If you drop a connection without `shutdown`,
-//! the peer gets the error "peer closed connection without sending TLS close_notify".
+//! your last bytes ("Connection reset by peer"). A TLS 1.3 server sends session tickets
+//! after the handshake. If you have not read the tickets, the system resets the
+//! connection, because unread bytes are left. Call the function [`close`], which reads
+//! until the server ends.
+//!
+//! Trap: If you drop a connection without `shutdown`, the peer gets the error
+//! "peer closed connection without sending TLS close_notify". End each connection
+//! by [`close`].
 //!
 //! Platforms: On Windows (Wine), a refused certificate shows as "the handshake failed".
 //!

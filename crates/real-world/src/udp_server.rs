@@ -11,7 +11,8 @@
 //! datagrams that the system has not handed over yet are lost.
 //!
 //! Trap: If you write `recv_from(..).await?`, one error ends the server. On Windows,
-//! `recv_from` fails whenever a client has refused an earlier answer.
+//! `recv_from` fails whenever a client has refused an earlier answer. Report the error,
+//! pause for a moment and receive again, as `receive` does.
 //!
 //! Trap: If your answer is longer than the request, attackers can flood a victim with
 //! it: they send you small requests with the victim's address as sender. Never send

@@ -4,16 +4,20 @@
 //! its streams as with TCP. The socket file stays when its process dies, so a new
 //! server has to remove it. asyncio silently removes any socket file, even of a server
 //! that still runs. Here a server first locks a second file, and fails if another
-//! server holds the lock; the system releases the lock when a process dies. Use a
-//! folder that only you can enter: until `bind` has set the file's mode, the umask
-//! applies.
+//! server holds the lock. The system releases the lock when a process dies.
+//!
+//! Put the socket into a folder that only you can enter. For a moment, between its
+//! creation and the call that sets its mode, the file has the permissions of the umask,
+//! and other users may connect. So `accept` also asks the system for the user of each
+//! client (the peer credentials).
 //!
 //! Bounds: `Limits` holds the connections (further clients wait) and the time for a
 //! client. A path of more than about a hundred bytes is an error.
 //!
-//! Trap: If the socket file exists, `bind` fails with `AddrInUse`, even if its server
-//! is dead. If you test by connecting and then remove the file, another server may have
-//! started in between, and you remove its file. Take a lock, as here.
+//! Trap: If you bind while the socket file exists, `bind` of Tokio fails with
+//! `AddrInUse`, even if its server is dead. If you first test by connecting and then
+//! remove the file, another server may have started in between, and you remove its
+//! file. Take a lock before the test, as here.
 //!
 //! In production: If systemd starts your server, systemd can open the socket. Then take
 //! the listener with the crate `listenfd` and bind nothing.

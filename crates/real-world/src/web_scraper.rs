@@ -2,20 +2,21 @@
 //!
 //! You pass a closure that visits a URL and returns the links that it has found. Each
 //! visit waits until its host may be asked again, and then runs in a task, so a slow
-//! host does not hold up the others. To stop, drop the `Crawl`. The demonstration also
-//! asks `robots_txt`.
+//! host does not hold up the others. A link to a host that none of the first pages has
+//! is ignored. To stop, drop the `Crawl`. The demonstration also asks `robots_txt`.
 //!
-//! Bounds: [`Limits`] holds the depth, the number of visits and the delay. A page of
-//! more than `max_bytes` bytes is an error, and at most 2,000 different links of a page
-//! count, of up to 2,000 bytes each. The client's timeout limits a request. Other hosts
-//! are ignored.
+//! Bounds: [`Limits`] holds the depth, the number of visits and the delay. `fetch`
+//! returns an error for a page of more than `max_bytes` bytes. Of each page it takes at
+//! most 2,000 different links, and skips links of more than 2,000 bytes. The client's
+//! timeout limits a request.
 //!
 //! Trap: If your client follows redirects, a server can send it to pages that
 //! robots.txt forbids, or to an address inside your network. Turn redirects off, and
-//! treat the target as a link.
+//! treat the target of a redirect as a link of the page.
 //!
 //! Trap: If you parse pages into a tree, as the crate `scraper` does, a hostile page of
-//! 2 MB of `<div>` costs minutes. `html5gum`, used here, reads a page in linear time.
+//! 2 MB of `<div>` costs minutes. Use a parser that makes no tree: `html5gum`, used
+//! here, reads a page in linear time.
 //!
 //! In production: The crate `spider` crawls whole sites, with robots.txt and a headless
 //! browser.
