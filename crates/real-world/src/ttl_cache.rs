@@ -2,25 +2,26 @@
 //!
 //! In Python, `functools.lru_cache` on an `async def` keeps coroutines, which can be
 //! awaited only once. Neither asyncio nor Tokio has a cache. Here each load runs in a
-//! task, so that a caller that leaves does not stop it. The closure must therefore own
-//! its data ("borrowed data escapes outside of method"): give it an `Arc`.
+//! task, so that a caller that leaves does not stop it. A task may not borrow from its
+//! caller ("borrowed data escapes outside of method"). So the load must own its data:
+//! give it an `Arc`.
 //!
 //! Bounds: `capacity` values; above that, the least recently used one is removed. An
-//! expired value counts until somebody asks for it. Unbounded: The running loads, one
-//! per key, and their time.
+//! expired value takes one of these places until somebody asks for it. Unbounded: The
+//! running loads, one per key, and their time.
 //!
 //! Trap: If you write a simple cache (look, load, store), a hundred callers that miss
-//! the same key start a hundred loads. Here one task loads, all of them wait for it,
-//! and no caller that leaves cancels it.
+//! the same key start a hundred loads. Share one load, as here: one task loads, all
+//! callers wait for it, and no caller that leaves cancels it.
 //!
 //! Trap: If you change the data while it is being loaded, that load stores the old
 //! value afterwards. Call `remove` after each change: then the result of such a load is
 //! not kept.
 //!
-//! In production: The cache `moka` has several locks instead of one, removes the
-//! entries that are used least often, and has sizes and an expiry for each entry. A
-//! test cannot pause its clock. Neither cache counts hits, or returns an old value
-//! while a new one loads.
+//! In production: The crate `moka` has several locks instead of one, and removes the
+//! entries that are used least often. Each entry can have its own size and expiry. A
+//! test cannot pause moka's clock. Neither moka nor this cache counts hits, or returns
+//! an old value while a new one loads.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!

@@ -1,16 +1,17 @@
 //! Write a file whole or not at all: a reader sees the old text or the new one.
 //!
 //! The text goes into a hidden file in the same folder, or elsewhere on the same disk.
-//! When all its bytes are on the disk, the hidden file is renamed. In Python this is
-//! `os.fsync` and then `os.replace`. All steps run in one `spawn_blocking`, because
-//! `tokio::fs` would pass each step to a thread of its own pool.
+//! When all its bytes are on the disk, the hidden file is renamed to the final name. In
+//! Python this is `os.fsync` and then `os.replace`. All steps run in one
+//! `spawn_blocking`, because with `tokio::fs` each step would be a separate trip to
+//! another thread.
 //!
 //! Bounds: Unbounded: The text, which is in memory. To write a stream, see
 //! `download_to_file` and `file_processor`.
 //!
 //! Trap: If you use `tokio::fs::write`, it first empties the file. A reader may then
 //! see nothing or half of the text, and a crash or a full disk leaves the file that
-//! way.
+//! way. Write a second file and rename it, as here.
 //!
 //! Trap: If the path is a symbolic link, the rename replaces the link, and the file
 //! behind the link keeps its old text. Call `tokio::fs::canonicalize` on such a path
