@@ -6,27 +6,31 @@
 //! own calls. In Python these are `timeout=` of a call and `context.time_remaining()`.
 //!
 //! If the client drops a call or a stream, the server drops the handler. Keep the tasks
-//! that a handler starts in a `JoinSet`, so that they end with it. tonic's `Channel`,
-//! the client's connection, connects again at the next call if the server was away; it
-//! does not repeat the failed call. A graceful shutdown waits for open streams: end
-//! them by a `CancellationToken`. If the server answers a client's stream before the
-//! stream ends, the call returns the answer, and the rest of the stream is dropped.
+//! that a handler starts in a `JoinSet`, so that they end with the handler. If the
+//! server answers a client's stream before the stream ends, the call returns the
+//! answer, and the rest of the stream is dropped.
+//!
+//! `tonic::transport::Channel` is the client's connection. If the server was away, the
+//! channel connects again at the next call, but it does not repeat the failed call. A
+//! graceful shutdown of a server waits for open streams: end them by a
+//! `CancellationToken`.
 //!
 //! Bounds: A call ends after the constant `MOST` at the latest. A received message of
 //! more than 4 MiB is an error ("decoded message length too large"); to allow more,
 //! call `max_decoding_message_size()` on both sides.
 //!
-//! Trap: If you set only the timeout of a request, a stream may last forever: that
-//! timeout ends when the response begins. Wrap the stream in `Deadline::stream`.
+//! Trap: If you set only the timeout of a request, a stream may last forever, because
+//! that timeout ends when the response begins. Wrap the stream in `Deadline::stream`.
 //!
 //! Trap: If you look for the code `DeadlineExceeded`, as other languages return it, you
-//! miss timeouts: tonic's own timeout returns the code `Cancelled` with the message
-//! "Timeout expired". `Deadline::call` returns `DeadlineExceeded`.
+//! miss timeouts. tonic's own timeout returns the code `Cancelled` with the message
+//! "Timeout expired". Make the call by `Deadline::call`, which returns
+//! `DeadlineExceeded`.
 //!
-//! In production: tonic's `Channel::balance_list` spreads calls over several servers,
-//! but keeps trying a server that is down. With one of two servers down, a third of the
-//! calls failed with `Unavailable`: repeat the idempotent ones. While the list is
-//! empty, calls wait.
+//! In production: `Channel::balance_list` of tonic spreads calls over several servers,
+//! but keeps trying a server that is down. When one of two servers was down, a third of
+//! the calls failed with `Unavailable`. Repeat such a call if it is idempotent. While
+//! the list is empty, calls wait.
 //!
 //! See also: `nats_request_reply`, `retry`, `rpc_over_one_connection`.
 //!

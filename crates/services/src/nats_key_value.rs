@@ -1,4 +1,4 @@
-//! NATS key-value store: settings that all processes see change, without a restart.
+//! NATS key-value store: change a setting, and all processes see it without a restart.
 //!
 //! A bucket of NATS keeps the latest value of each key. `follow` copies the value of a
 //! key to a `tokio::sync::watch` channel: a task reads the value there without waiting,
@@ -12,9 +12,10 @@
 //! the program continues with old settings. Watch again, as `follow` does: a new
 //! watcher first gets the current value.
 //!
-//! Trap: If you read with `entry` and then `put`, you overwrite what another process
-//! wrote in between. `update` takes the revision that was read, and fails with "wrong
-//! last revision".
+//! Trap: If you read with `entry` and then write with `put`, you overwrite what another
+//! process wrote in between. Write with `update` instead, and pass it the revision that
+//! you have read. If that is no longer the newest, `update` fails with "wrong last
+//! revision": read again and retry, as `change` does.
 //!
 //! See also: `watch_a_value`, `lost_update`, `nats_request_reply`.
 //!

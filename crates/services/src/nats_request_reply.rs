@@ -1,17 +1,18 @@
-//! NATS request and reply: call a service by its subject, whichever machine it runs on.
+//! NATS request and reply: call a service by its subject, on whichever machine it runs.
 //!
 //! A subject is a name to which messages are sent. A caller sends its request to the
 //! subject of a service, with an address for the reply. The instances of a service
 //! subscribe as one queue group, and the server gives each request to one instance. An
 //! instance that stops still answers the requests that it has received.
 //!
-//! Bounds: `Limits` holds the running handlers and the times. A message has at most the
-//! server's `max_payload`, 1 MiB. Requests wait in the client's subscription, up to its
-//! capacity. Further requests are dropped, and their callers time out.
+//! Bounds: `Limits` holds the number of concurrent handlers and the times. A message
+//! has at most the server's `max_payload`, 1 MiB. Requests for which no handler is free
+//! wait in the instance, in its `Subscriber`. If that is full, further requests are
+//! dropped, and their callers time out.
 //!
-//! Trap: If a call fails with "timed out", its work may still have been done: the
-//! handler may be running, or only its reply was lost. If you repeat a request, make it
-//! idempotent.
+//! Trap: If you treat a call that "timed out" as not done, you may do the work twice.
+//! The handler may still be running, or only its reply was lost. If you repeat a
+//! request, make it idempotent.
 //!
 //! See also: `nats_work_queue`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -3,21 +3,26 @@
 //! All programs ask PostgreSQL for one advisory lock (a lock that belongs to no row).
 //! The program that holds it is the leader. The lock belongs to the leader's
 //! connection: if the leader is killed, the server releases the lock, and another
-//! program leads. The leader queries the server now and then. If no answer comes, or
-//! the connection is lost, its work is dropped. A leader that hangs loses the lock
-//! after the lease, by the setting `idle_session_timeout`.
+//! program leads.
+//!
+//! You choose the lease, the longest time for which a leader may be silent. The leader
+//! queries the server three times per lease. If no answer comes, or the connection is
+//! lost, the leader's work is dropped. If the leader hangs, the server closes the
+//! leader's connection after the lease, by the setting `idle_session_timeout`. This
+//! releases the lock.
 //!
 //! Bounds: A wait for the server's answer ends after the lease at the latest.
 //! Unbounded: The wait for the lock.
 //!
-//! Trap: If a leader hangs and wakes up, it may write before it notices that another
-//! program leads. So each leadership has a number, higher than all before. Call `check`
-//! with it in the transaction that writes: for an old leader it fails.
+//! Trap: If your leader hangs and wakes up, it may write before it notices that
+//! another program leads. So each leadership has a number, the term, which is higher
+//! than all before. Call `Term::check` in the transaction that writes: for an old
+//! leader it fails.
 //!
-//! Trap: If you take the lock on a connection of a pool, it is not released when the
-//! connection returns to the pool. The next user of this connection gets the lock as
-//! well, because for one connection the server only counts. Then two parts of your
-//! program both believe that they lead. Use a separate connection.
+//! Trap: If you take the lock on a connection of a pool, two parts of your program may
+//! both believe that they lead. The lock is not released when the connection returns to
+//! the pool. The next user of this connection gets the lock as well, because PostgreSQL
+//! grants it to the same connection again. Use a separate connection.
 //!
 //! See also: `pg_cron_once` (a job that is due at a time), `lease`, `pg_transaction`.
 //!

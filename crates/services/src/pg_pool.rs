@@ -7,21 +7,23 @@
 //! `asyncpg.create_pool` also resets a connection that comes back; the crate
 //! `deadpool-postgres` does not. So this pool runs its own SQL, the constant `RESET`,
 //! before the next call: no call finds the settings or locks of an earlier one.
-//! `prepare_cached` keeps a prepared statement as long as its connection: pass values
-//! as parameters, or you get a statement for each value. Behind PgBouncer,
-//! `prepare_cached` may fail.
+//!
+//! `prepare_cached` keeps a prepared statement as long as its connection. Pass values
+//! as parameters, or a new statement is kept for each value. Behind PgBouncer, a proxy
+//! that shares connections, `prepare_cached` may fail.
 //!
 //! Bounds: `Limits` holds the number of connections and the times. A call fails after
 //! at most `acquire`, `connect` and `work` together. Unbounded: The calls that wait for
 //! a connection.
 //!
-//! Trap: If one call forgets to commit and you use deadpool's
-//! `RecyclingMethod::Verified`, the next call runs inside that open transaction. Its
-//! insert succeeds, and is lost when the connection closes. `RESET` below fails inside
-//! an open transaction, and the pool then closes the connection.
+//! Trap: If you use deadpool's `RecyclingMethod::Verified`, it only checks that a
+//! connection still answers. If one call forgets to commit, the next call runs inside
+//! that open transaction: its insert succeeds, and is lost when the connection closes.
+//! Here `RESET` fails on purpose inside an open transaction, and the pool then closes
+//! the connection.
 //!
-//! Trap: If you print a `tokio_postgres::Error` with `{}`, you see only "db error". The
-//! method `as_db_error` has the server's message.
+//! Trap: If you print a `tokio_postgres::Error` with `{}`, you see only "db error".
+//! Call its method `as_db_error`, which returns the server's message.
 //!
 //! See also: `pg_tls`, `sqlite_pool`, `connection_pool`.
 //!

@@ -1,21 +1,22 @@
 //! Connect to PostgreSQL over TLS, check who answers, and never fall back to plain text.
 //!
-//! The crate rustls always checks the server's certificate and the host name in it.
-//! libpq does so with `sslmode=verify-full`, and asyncpg with a context in `ssl=`.
-//! tokio-postgres refuses `verify-full` and `sslrootcert` in a URL. The host must be a
-//! subjectAltName of the certificate.
+//! The crate rustls always checks the server's certificate and the host name in it. The
+//! host must be a subjectAltName of the certificate. libpq makes these checks with
+//! `sslmode=verify-full`, and asyncpg with a context in `ssl=`. tokio-postgres refuses
+//! `verify-full` and `sslrootcert` in a URL: leave them out.
 //!
 //! Bounds: Each connect, with its TLS handshake, fails after `limit`.
 //! (`connect_timeout` of tokio-postgres does not limit the handshake.)
 //!
 //! Trap: If you leave `sslmode` at its default, `prefer`, your password and data may
-//! travel in plain text: with `NoTls` always, otherwise if a server (or an attacker)
-//! reports that it has no TLS. Set `SslMode::Require`.
+//! travel in plain text. This happens if the server, or an attacker in its place,
+//! reports that it has no TLS. It always happens if you pass `tokio_postgres::NoTls` in
+//! place of a TLS connector. Set `SslMode::Require`.
 //!
 //! Trap: If you cancel a query by `cancel_query(NoTls)`, it fails with "no TLS
-//! implementation configured", because the client opens a second connection for it.
-//! With `prefer` it even sends the key for the cancellation in plain text. Pass the TLS
-//! connector.
+//! implementation configured", because the client opens a second connection for the
+//! cancellation. With `prefer` it even sends the key for the cancellation in plain
+//! text. Pass the TLS connector to `cancel_query`.
 //!
 //! See also: `tls`, `pg_pool`.
 //!
