@@ -16,8 +16,9 @@
 //! moment, and all are loaded together. Here a random time, the jitter, is added to
 //! each TTL.
 //!
-//! In production: Take the connection from the example `redis_reconnect`. The crate's
-//! own `ConnectionManager` keeps a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The
+//! `ConnectionManager` of the crate redis keeps a connection whose server no longer
+//! answers, and then each call times out.
 //!
 //! See also: `ttl_cache`, `single_flight`, `redis_reconnect`.
 //!

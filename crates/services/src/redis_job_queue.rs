@@ -21,8 +21,9 @@
 //! because its id is free again when its outcome has expired. Make its effect
 //! idempotent.
 //!
-//! In production: Take the connection from the example `redis_reconnect`. The crate's
-//! own `ConnectionManager` keeps a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The
+//! `ConnectionManager` of the crate redis keeps a connection whose server no longer
+//! answers, and then each call times out.
 //!
 //! See also: `redis_streams`, `job_workers`, `dispatch_by_name`, `redis_reconnect`.
 //!

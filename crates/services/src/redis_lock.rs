@@ -17,8 +17,9 @@
 //! failover or an eviction, Redis may grant a lease twice. Use this lock to save work.
 //! For an effect that must never happen twice, use a transaction.
 //!
-//! In production: Take the connection from the example `redis_reconnect`. The crate's
-//! own `ConnectionManager` keeps a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The
+//! `ConnectionManager` of the crate redis keeps a connection whose server no longer
+//! answers, and then each call times out.
 //!
 //! See also: `lease`, `lock_per_key`, `redis_reconnect`.
 //!

@@ -15,8 +15,9 @@
 //! command whose reply was lost. Turn this off with `Retry(NoBackoff(), 0)`. The crate
 //! redis repeats no command.
 //!
-//! In production: Take the connection from the example `redis_reconnect`. The crate's
-//! own `ConnectionManager` keeps a silent connection, and each call times out.
+//! In production: Take the connection from the example `redis_reconnect`. The
+//! `ConnectionManager` of the crate redis keeps a connection whose server no longer
+//! answers, and then each call times out.
 //!
 //! See also: `token_bucket`, `redis_lock`, `redis_reconnect`.
 //!
