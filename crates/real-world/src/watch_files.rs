@@ -7,8 +7,8 @@
 //!
 //! `changes` returns `Changes::Rescan` if paths may be missing: the queue was full, or
 //! a folder is new and got files before the watch on it began. Then read the whole
-//! folder again. If a Kubernetes `ConfigMap` is mounted there, the path that you get is
-//! the link `..data`, not the file.
+//! folder again. In a mounted Kubernetes `ConfigMap`, the path that changes is the link
+//! `..data`, not the file.
 //!
 //! Bounds: At most `capacity` paths are in the queue, and as many in the set of
 //! changes. Further ones are dropped, and you get `Rescan`.
