@@ -1,16 +1,16 @@
 //! Test cancellation: drop a future at each of its awaits, and see what is lost.
 //!
-//! A timeout, or a `select!` that another branch wins, may drop a future at any
-//! await. A test that cancels after some milliseconds tries only one of them. So
-//! `at_each_await` below calls your test again and again. The first call drops the
-//! future at its first wait. The second call drops a new future at its second wait,
-//! and so on, until a future completes.
+//! A timeout, or a `select!` that another branch wins, may drop a future at any await. A
+//! test that cancels after some milliseconds tries only one of them. So `at_each_await`
+//! below calls your test again and again. The first call drops the future at its first
+//! wait. The second call drops a new future at its second wait, and so on, until a future
+//! completes.
 //!
-//! An await that is ready immediately does not count, because the future does not
-//! wait there. So let your test make each await wait for a moment, and then end the
-//! wait. For example, let the future receive from an empty channel, to which
-//! another task sends 10 ms later, as in `main`. In the same way, a send waits
-//! while the channel is full, and `lock` waits while another task holds the lock.
+//! An await that is ready immediately does not count, because the future does not wait
+//! there. So let your test make each await wait for a moment, and then end the wait. For
+//! example, let the future receive from an empty channel, to which another task sends
+//! 10 ms later, as in `main`. In the same way, a send waits while the channel is full,
+//! and `lock` waits while another task holds the lock.
 //!
 //! Trap: If a future keeps a received value in a local variable over an await, and is
 //! dropped there, the value is lost. Keep the value in a struct that outlives the future.

@@ -1,28 +1,28 @@
 //! Retry, rate limit and cache with the crates backon, governor and moka, in a few lines.
 //!
-//! The crate `backon` retries calls, `governor` limits their rate, and `moka` is a
-//! cache that loads a missing key only once. In Python you would take tenacity,
-//! aiolimiter and async-lru (or cachetools). The tests of this page check what the
-//! book claims about these and other crates.
+//! The crate `backon` retries calls, `governor` limits their rate, and `moka` is a cache
+//! that loads a missing key only once. In Python you would take tenacity, aiolimiter and
+//! async-lru (or cachetools). The tests of this page check what the book claims about
+//! these and other crates.
 //!
-//! Trap: If you do not call `when`, `backon` retries all errors, even those that no
-//! retry can cure. Pass `when` a closure that returns true for the errors to retry.
-//! Mind the count, too: `with_max_times(3)` means three retries after the first
-//! call, so four calls.
+//! Trap: If you do not call `when`, `backon` retries all errors, even those that no retry
+//! can cure. Pass `when` a closure that returns true for the errors to retry. Mind the
+//! count, too: `with_max_times(3)` means three retries after the first call, so four
+//! calls.
 //!
-//! Trap: If you give `governor` a burst of five and one more call each 0.2 s, it
-//! exceeds a server's limit of five calls in a second. It lets nine calls through
-//! in the first 0.9 s, because the burst comes on top of the rate. For a strict
-//! limit, use the example `sliding_window`.
+//! Trap: If you give `governor` a burst of five and one more call each 0.2 s, it exceeds
+//! a server's limit of five calls in a second. It lets nine calls through in the first
+//! 0.9 s, because the burst comes on top of the rate. For a strict limit, use the example
+//! `sliding_window`.
 //!
-//! Trap: If a timeout drops the first caller of a missing key, its load is lost,
-//! because `moka` runs the load inside the first caller. The next caller starts the
-//! load again. To keep the first load running, use the example `single_flight`.
+//! Trap: If a timeout drops the first caller of a missing key, its load is lost, because
+//! `moka` runs the load inside the first caller. The next caller starts the load again.
+//! To keep the first load running, use the example `single_flight`.
 //!
-//! In production: In your tests, Tokio's paused clock does not move `moka`, nor the
-//! waits of `governor`. To test without a wait, give `governor` a
-//! `FakeRelativeClock`, which you move by hand. Then call `RateLimiter::check`,
-//! which answers immediately, instead of waiting.
+//! In production: In your tests, Tokio's paused clock does not move `moka`, nor the waits
+//! of `governor`. To test without a wait, give `governor` a `FakeRelativeClock`, which
+//! you move by hand. Then call `RateLimiter::check`, which answers immediately, instead
+//! of waiting.
 //!
 //! See also: `retry`, `token_bucket`, `sliding_window`, `ttl_cache`, `single_flight`.
 //!

@@ -1,10 +1,10 @@
 //! CPU-bound work, such as primes: run it in parallel outside the runtime, and cancel it.
 //!
-//! A calculation never awaits. So a task that calculates blocks its thread, and
-//! perhaps all timers and sockets (`blocking_vs_async`). For a single calculation,
-//! the example `heavy_computation` is enough. `CpuPool` below has N threads of the
-//! crate `rayon` for all calculations. With `into_par_iter`, rayon's parallel
-//! iterator, one calculation can use all these threads.
+//! A calculation never awaits. So a task that calculates blocks its thread, and perhaps
+//! all timers and sockets (`blocking_vs_async`). For a single calculation, the example
+//! `heavy_computation` is enough. `CpuPool` below has N threads of the crate `rayon` for
+//! all calculations. With `into_par_iter`, rayon's parallel iterator, one calculation can
+//! use all these threads.
 //!
 //! `CpuPool::run` passes a `CancellationToken` (of `tokio-util`) to the calculation. If
 //! the future of `run` is dropped, the token is cancelled, and the calculation can stop.
@@ -16,9 +16,9 @@
 //! stop until it checks the token. So call `is_cancelled` of the token between portions
 //! of the work. Do not call it in the innermost loop, because each call takes a lock.
 //!
-//! Trap: If you start a calculation with `rayon::spawn` and it panics, the whole
-//! process ends. Use `CpuPool::run`, which catches the panic and raises it again in
-//! the caller that awaits the result.
+//! Trap: If you start a calculation with `rayon::spawn` and it panics, the whole process
+//! ends. Use `CpuPool::run`, which catches the panic and raises it again in the caller
+//! that awaits the result.
 //!
 //! See also: `heavy_computation`, `cooperative_loops`, `back_pressure`.
 //!

@@ -7,16 +7,16 @@
 //! dump when a deadline has passed, or on a signal. Functions without `#[framed]` are
 //! left out.
 //!
-//! Trap: If you put a `timeout` directly around the hanging function, and print the
-//! dump when the `timeout` has expired, the function is missing: the `timeout` has
-//! dropped its future. Instead, spawn the function as a task, and put the `timeout`
-//! around the wait for the task to end, as `main` does. Or pin the future with `pin!`
-//! and pass `&mut future` to the `timeout`, which then does not drop the future.
+//! Trap: If you put a `timeout` directly around the hanging function, and print the dump
+//! when the `timeout` has expired, the function is missing: the `timeout` has dropped its
+//! future. Instead, spawn the function as a task, and put the `timeout` around the wait
+//! for the task to end, as `main` does. Or pin the future with `pin!` and pass
+//! `&mut future` to the `timeout`, which then does not drop the future.
 //!
 //! Trap: If you call `taskdump_tree(true)`, the call waits until each running task
 //! reaches its next await. If a task blocks forever, the dump hangs, and no other
-//! function with `#[framed]` can begin or end. With `false`, as above, the dump
-//! does not wait, and shows a running task as `[POLLING]`.
+//! function with `#[framed]` can begin or end. With `false`, as above, the dump does not
+//! wait, and shows a running task as `[POLLING]`.
 //!
 //! In production: `tokio::runtime::Handle::dump` shows the stacks of all tasks, without
 //! `#[framed]`. It needs Linux, `--cfg tokio_unstable` and Tokio's feature `taskdump`.

@@ -5,22 +5,22 @@
 //! takes. Try seed after seed; a seed that finds a bug finds it again in each run.
 //!
 //! turmoil has its own sockets, which take the place of Tokio's sockets in the
-//! simulation. So make your functions generic over `AsyncRead + AsyncWrite`, the
-//! traits (of `tokio::io`) that both kinds of sockets have. To an HTTP client of
-//! the crate `hyper`, pass a connector that opens its connections on turmoil's
-//! sockets. Call turmoil's `run` from a plain `fn`: in a runtime it panics with
-//! "Cannot start a runtime from within a runtime".
+//! simulation. So make your functions generic over `AsyncRead + AsyncWrite`, the traits
+//! (of `tokio::io`) that both kinds of sockets have. To an HTTP client of the crate
+//! `hyper`, pass a connector that opens its connections on turmoil's sockets. Call
+//! turmoil's `run` from a plain `fn`: in a runtime it panics with "Cannot start a runtime
+//! from within a runtime".
 //!
-//! Trap: If you cut the network with `turmoil::partition`, messages are lost for
-//! good, but real TCP sends them again when the network is back. To simulate an
-//! outage, call `turmoil::hold`, which keeps the messages back, and later
-//! `release`, which delivers them.
+//! Trap: If you cut the network with `turmoil::partition`, messages are lost for good,
+//! but real TCP sends them again when the network is back. To simulate an outage, call
+//! `turmoil::hold`, which keeps the messages back, and later `release`, which delivers
+//! them.
 //!
-//! Trap: If your code depends on the order of a `HashMap`, on the system's clock,
-//! or on a `select!` without `biased`, the same seed may give another result. Use a
-//! `BTreeMap`, the clock of `tokio::time`, and `biased`, with which `select!` tries
-//! the arms in the order written. Without `biased`, `select!` begins with a random
-//! arm, and this choice has a seed only under `--cfg tokio_unstable`.
+//! Trap: If your code depends on the order of a `HashMap`, on the system's clock, or on a
+//! `select!` without `biased`, the same seed may give another result. Use a `BTreeMap`,
+//! the clock of `tokio::time`, and `biased`, with which `select!` tries the arms in the
+//! order written. Without `biased`, `select!` begins with a random arm, and this choice
+//! has a seed only under `--cfg tokio_unstable`.
 //!
 //! See also: `property_test`, `model_checking`, `test_timeouts_and_retries`.
 //!

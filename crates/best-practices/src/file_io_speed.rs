@@ -7,12 +7,12 @@
 //! - For a long loop of small reads, run the whole loop in one `spawn_blocking`, with
 //!   the `File` and the `BufReader` of `std`. Then there is one trip for the loop.
 //!
-//! aiofiles has a buffer, too, but in the other thread, so each small read still
-//! costs a trip. In Python, read large chunks instead.
+//! aiofiles has a buffer, too, but in the other thread, so each small read still costs a
+//! trip. In Python, read large chunks instead.
 //!
-//! Trap: If you cancel the caller of a `spawn_blocking` that has started, the loop
-//! keeps reading to its end in its thread. To stop the loop, check a flag in it, as
-//! the example `timeout_of_blocking_work` does.
+//! Trap: If you cancel the caller of a `spawn_blocking` that has started, the loop keeps
+//! reading to its end in its thread. To stop the loop, check a flag in it, as the example
+//! `timeout_of_blocking_work` does.
 //!
 //! In production: With `--cfg tokio_unstable` and the feature `io-uring`, `tokio::fs`
 //! uses io_uring on Linux for some calls, and needs no thread for them.

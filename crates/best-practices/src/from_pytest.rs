@@ -8,9 +8,9 @@
 //!   is the URL of a fake service.
 //! - In place of `caplog`, `capture_logs` below returns the messages that a future logs.
 //!
-//! Each `#[tokio::test]` has its own thread and runtime. Add
-//! `flavor = "multi_thread"` to run the tasks of a test on several threads, or
-//! `start_paused = true` to skip its waits (`unit_testing`).
+//! Each `#[tokio::test]` has its own thread and runtime. Add `flavor = "multi_thread"` to
+//! run the tasks of a test on several threads, or `start_paused = true` to skip its waits
+//! (`unit_testing`).
 //!
 //! Bounds: The HTTP client of a test gives up after the `timeout` that you pass.
 //! Unbounded: The number of requests that the fake service records.
@@ -19,10 +19,10 @@
 //! share one environment. So in edition 2024 `std::env::set_var` is unsafe ("call to
 //! unsafe function"). In place of `monkeypatch.setenv`, pass the setting.
 //!
-//! Trap: If an assertion fails, a `close().await` at the end of the test is
-//! skipped, and only `Drop` runs. (In pytest, the code of a fixture after `yield`
-//! runs even then.) To close in both cases, use the function of the example
-//! `scoped_resource`, which closes a resource even after a panic.
+//! Trap: If an assertion fails, a `close().await` at the end of the test is skipped, and
+//! only `Drop` runs. (In pytest, the code of a fixture after `yield` runs even then.) To
+//! close in both cases, use the function of the example `scoped_resource`, which closes a
+//! resource even after a panic.
 //!
 //! In production: The crate `rstest` makes a separate test of each row of a table, and
 //! passes fixtures as arguments.

@@ -1,23 +1,23 @@
 //! JSON logs of a service, with a level that an operator can change while it runs.
 //!
-//! Each line has the time, the level, the module and the id of its request. The id
-//! is a field of a span of the crate `tracing`. Each request has a span, and the
-//! fields of the span are added to each line that the request logs.
+//! Each line has the time, the level, the module and the id of its request. The id is a
+//! field of a span of the crate `tracing`. Each request has a span, and the fields of the
+//! span are added to each line that the request logs.
 //!
 //! A filter, an `EnvFilter` of `tracing-subscriber`, is read from `RUST_LOG`. For
 //! example, `warn,shop::orders=debug` writes WARN and above, but in the module
-//! `shop::orders` also INFO and DEBUG. `LogFilter::set` below replaces the filter
-//! at run time, for example on SIGHUP or from an admin endpoint. In Python you
-//! would call `setLevel`.
+//! `shop::orders` also INFO and DEBUG. `LogFilter::set` below replaces the filter at run
+//! time, for example on SIGHUP or from an admin endpoint. In Python you would call
+//! `setLevel`.
 //!
 //! Bounds: Unbounded: The length of a line. Writing to stdout blocks the thread, so cut
 //! long values before you log them.
 //!
-//! Trap: If you make the span of a request with `info_span!` and the filter is
-//! WARN, the lines of the request have no id. The filter hides the span, because
-//! the level of the span is below WARN. If you then change the filter to DEBUG,
-//! requests that have already begun still have no id. Make the span with
-//! `error_span!`, which only the filter `off` hides.
+//! Trap: If you make the span of a request with `info_span!` and the filter is WARN, the
+//! lines of the request have no id. The filter hides the span, because the level of the
+//! span is below WARN. If you then change the filter to DEBUG, requests that have already
+//! begun still have no id. Make the span with `error_span!`, which only the filter `off`
+//! hides.
 //!
 //! Trap: If the operator mistypes the filter, `EnvFilter::new` ignores the invalid part,
 //! and nobody notices. `EnvFilter::try_new` returns an error.

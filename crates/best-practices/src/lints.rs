@@ -7,16 +7,16 @@
 //! - a blocking call, which stops other futures;
 //! - a dropped task handle, so nobody sees the task's error.
 //!
-//! With `#![deny(..)]` below, `cargo clippy` reports the first four as errors. The
-//! lint `unused_results` refuses the fifth, but also harmless lines such as
-//! `map.insert(key, value);`. In this file, an `#[expect(..)]` or `#[allow(..)]`
-//! marks each mistake as intended. For a whole package, paste the table on the page
-//! "production checklist" into `Cargo.toml`. In Python, ruff's rules RUF006 and
-//! ASYNC refuse two of the five.
+//! With `#![deny(..)]` below, `cargo clippy` reports the first four as errors. The lint
+//! `unused_results` refuses the fifth, but also harmless lines such as
+//! `map.insert(key, value);`. In this file, an `#[expect(..)]` or `#[allow(..)]` marks
+//! each mistake as intended. For a whole package, paste the table on the page "production
+//! checklist" into `Cargo.toml`. In Python, ruff's rules RUF006 and ASYNC refuse two of
+//! the five.
 //!
-//! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you
-//! that `save` never runs. A future that has a name counts as used, even if it is
-//! never awaited. Await each future, and test the effect of the call.
+//! Trap: If you write `let _later = save();` or `drop(save())`, no lint warns you that
+//! `save` never runs. A future that has a name counts as used, even if it is never
+//! awaited. Await each future, and test the effect of the call.
 //!
 //! Trap: If your CI runs only `cargo build` and `cargo test`, nobody sees these mistakes,
 //! because only clippy runs its lints. Run `cargo clippy --all-targets -- -D warnings`.

@@ -9,11 +9,11 @@
 //! after each call that fails, is cancelled or panics. Decrement it in a destructor
 //! (`Drop`), as `Running` below does.
 //!
-//! Trap: If a label contains text of a request, such as its path, each new text
-//! makes a time series that stays in memory. And a `"` in the text breaks the page:
-//! unlike Python's library, the crate does not escape values. Give labels the type
-//! `&'static str`: then the compiler refuses the text of a request ("expected
-//! `&str`, found `String`").
+//! Trap: If a label contains text of a request, such as its path, each new text makes a
+//! time series that stays in memory. And a `"` in the text breaks the page: unlike
+//! Python's library, the crate does not escape values. Give labels the type
+//! `&'static str`: then the compiler refuses the text of a request ("expected `&str`,
+//! found `String`").
 //!
 //! See also: `profiling` (live tasks), `structured_logging`, `drop_guard`.
 //!

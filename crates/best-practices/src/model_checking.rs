@@ -5,22 +5,22 @@
 //! model in every order of its steps (`check_dfs`), or in random orders (`check_random`).
 //! In Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
-//! The queue in this file wakes its consumers with a `Notify`, a signal to waiting
-//! tasks like `asyncio.Condition`. A wake-up is lost if it comes before the task is
-//! registered as waiting; then the task waits forever. So `get` below first calls
-//! `enable()`, which registers the task before the await (see `condition_queue`).
+//! The queue in this file wakes its consumers with a `Notify`, a signal to waiting tasks
+//! like `asyncio.Condition`. A wake-up is lost if it comes before the task is registered
+//! as waiting; then the task waits forever. So `get` below first calls `enable()`, which
+//! registers the task before the await (see `condition_queue`).
 //!
-//! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a
-//! race in them. Use the types of `shuttle::sync`.
+//! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a race in
+//! them. Use the types of `shuttle::sync`.
 //!
 //! Trap: If the model calls `Notify::notify_one`, `check_dfs` panics with "requested
 //! random data from DFS scheduler", because shuttle picks the waiter by chance. Run the
 //! model with a `shuttle::Runner` and `DfsScheduler::new(None, true)`, which allows
 //! random data.
 //!
-//! Trap: If you forget `enable()`, a wake-up can be lost, and shuttle does not find
-//! this: it never switches tasks between the call of `notified()` and the await.
-//! Call `enable()` before each check. To let shuttle find the mistake, put
+//! Trap: If you forget `enable()`, a wake-up can be lost, and shuttle does not find this:
+//! it never switches tasks between the call of `notified()` and the await. Call
+//! `enable()` before each check. To let shuttle find the mistake, put
 //! `shuttle::thread::sleep(Duration::ZERO)` before the await: there it switches.
 //!
 //! See also: `property_test`, `deterministic_simulation`, `lost_update`.

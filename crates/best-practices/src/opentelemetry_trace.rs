@@ -1,11 +1,11 @@
 //! OpenTelemetry: one trace over two services, by the `traceparent` header.
 //!
-//! The crate `tracing` makes the spans (the timed parts of a trace) and hands them
-//! to a subscriber. A layer of the subscriber, from `tracing-opentelemetry`,
-//! exports the spans. The client writes the id of its span into the header. The
-//! server reads the header, and makes the client's span the parent of its own.
-//! Python's `inject` and `extract` do the same. If a request is cancelled, its span
-//! is dropped, and so it ends, too.
+//! The crate `tracing` makes the spans (the timed parts of a trace) and hands them to a
+//! subscriber. A layer of the subscriber, from `tracing-opentelemetry`, exports the
+//! spans. The client writes the id of its span into the header. The server reads the
+//! header, and makes the client's span the parent of its own. Python's `inject` and
+//! `extract` do the same. If a request is cancelled, its span is dropped, and so it ends,
+//! too.
 //!
 //! `traces` below returns the subscriber and a provider. The provider collects the spans
 //! and hands them to the exporter, which sends them. At the end of the program, call
@@ -13,11 +13,11 @@
 //! blocks its thread while it waits, so call it in `spawn_blocking`. Otherwise, if the
 //! runtime has only that thread, an exporter that needs the runtime can never send.
 //!
-//! Trap: If you spawn a task, its spans start a separate trace, because a task of
-//! Tokio does not inherit the span. (Python's `create_task` copies the context.)
-//! Add `.in_current_span()` to the future. If you use the guard of `span.enter()`
-//! and keep it over an await, other tasks get your span: it is active on the thread
-//! until the guard is dropped. Write `.instrument(span)` in place of the guard.
+//! Trap: If you spawn a task, its spans start a separate trace, because a task of Tokio
+//! does not inherit the span. (Python's `create_task` copies the context.) Add
+//! `.in_current_span()` to the future. If you use the guard of `span.enter()` and keep it
+//! over an await, other tasks get your span: it is active on the thread until the guard
+//! is dropped. Write `.instrument(span)` in place of the guard.
 //!
 //! Trap: If `main` just returns, the last spans are lost, because they still wait in the
 //! provider. Dropping the subscriber would flush them, but the subscriber of the whole

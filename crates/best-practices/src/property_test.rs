@@ -6,17 +6,17 @@
 //! runtime with a paused clock, so waits take no time and a failure can be repeated.
 //! proptest records failing inputs in the folder `proptest-regressions`: commit it.
 //!
-//! To shrink a schedule, proptest leaves out callers. So generate for each caller
-//! the pause since the caller before, instead of a time. When a caller is left out,
-//! the later callers then come earlier, and the schedule gets shorter.
+//! To shrink a schedule, proptest leaves out callers. So generate for each caller the
+//! pause since the caller before, instead of a time. When a caller is left out, the later
+//! callers then come earlier, and the schedule gets shorter.
 //!
 //! Trap: If you write the property as a `#[tokio::test]`, it panics: "Cannot start a
 //! runtime from within a runtime". Write `#[test]` in the macro `proptest!`.
 //!
-//! Trap: If no generated caller gives up, bugs that need a cancellation stay
-//! hidden. Generate callers that give up, as `some_give_up` does. If the property
-//! checks only the limit, even a limiter that lets nobody through passes the test.
-//! Check that each patient caller gets through, too.
+//! Trap: If no generated caller gives up, bugs that need a cancellation stay hidden.
+//! Generate callers that give up, as `some_give_up` does. If the property checks only the
+//! limit, even a limiter that lets nobody through passes the test. Check that each
+//! patient caller gets through, too.
 //!
 //! See also: `sliding_window`, `cancel_everywhere`, `model_checking`.
 //!

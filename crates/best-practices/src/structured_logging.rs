@@ -10,17 +10,17 @@
 //! `info,shop=debug` means `debug` for the module `shop`, and `info` for all others.
 //!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
-//! errors are logged. A default level in the builder of `EnvFilter` helps only
-//! while `RUST_LOG` is empty: as soon as an operator sets `RUST_LOG=shop=debug`,
-//! all other modules log nothing. Put `info,` before the value of `RUST_LOG`, as
-//! `subscriber` below does.
+//! errors are logged. A default level in the builder of `EnvFilter` helps only while
+//! `RUST_LOG` is empty: as soon as an operator sets `RUST_LOG=shop=debug`, all other
+//! modules log nothing. Put `info,` before the value of `RUST_LOG`, as `subscriber` below
+//! does.
 //!
 //! Trap: If you spawn a task, its lines have no request id, because a task of Tokio
 //! starts without a span. (A task of asyncio copies the context.) Add
 //! `.in_current_span()` to the future; in `spawn_blocking`, call `span.in_scope(|| ..)`.
 //!
-//! Trap: If you put `#[instrument]`, which makes a span of each call, on a function,
-//! its arguments are logged, passwords too. Write `#[instrument(skip_all)]`.
+//! Trap: If you put `#[instrument]`, which makes a span of each call, on a function, its
+//! arguments are logged, passwords too. Write `#[instrument(skip_all)]`.
 //!
 //! Trap: If you await while you keep the guard of `span.entered()`, other futures log
 //! with your request's id, because the span is active on the thread until the guard is

@@ -6,17 +6,17 @@
 //! So await the code under test, and its waits are over immediately. If that code runs in
 //! a spawned task, await a `sleep` in the test that is longer than the code takes.
 //!
-//! Measure with `tokio::time::Instant`. If the test uses sockets, do not pause the
-//! clock, because it would jump while the data is on its way.
+//! Measure with `tokio::time::Instant`. If the test uses sockets, do not pause the clock,
+//! because it would jump while the data is on its way.
 //!
-//! Trap: If you move the clock over several timers by one `tokio::time::advance`,
-//! they all fire late, at the new time. The clock moves in one step, and the woken
-//! tasks run only afterwards. `advance_in_steps` below moves the clock step by step.
+//! Trap: If you move the clock over several timers by one `tokio::time::advance`, they
+//! all fire late, at the new time. The clock moves in one step, and the woken tasks run
+//! only afterwards. `advance_in_steps` below moves the clock step by step.
 //!
-//! Trap: If a loop checks a condition and calls `sleep(Duration::ZERO)` in between,
-//! it hangs in a test. On the paused clock this sleep is over immediately, so the
-//! task of the loop never waits, and the clock never moves. On the real clock the
-//! sleep takes a millisecond. Sleep for a millisecond instead.
+//! Trap: If a loop checks a condition and calls `sleep(Duration::ZERO)` in between, it
+//! hangs in a test. On the paused clock this sleep is over immediately, so the task of
+//! the loop never waits, and the clock never moves. On the real clock the sleep takes a
+//! millisecond. Sleep for a millisecond instead.
 //!
 //! Trap: If you call `advance` directly after `spawn`, the task has not started: its
 //! timer begins only afterwards, and does not fire. Call `yield_now().await` first.

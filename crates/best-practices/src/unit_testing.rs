@@ -1,18 +1,18 @@
 //! Unit tests of async code: `tokio::test`, a paused clock, a fake in place of a mock.
 //!
 //! `#[tokio::test]` gives each test its own runtime, as `IsolatedAsyncioTestCase` gives
-//! each test its own loop. Instead of patching, write an outside service as a trait.
-//! The test passes in a fake, which returns fixed answers and records the calls.
+//! each test its own loop. Instead of patching, write an outside service as a trait. The
+//! test passes in a fake, which returns fixed answers and records the calls.
 //!
-//! With `start_paused = true` (Tokio's feature `test-util`), Tokio's clock jumps
-//! over waits, so a timeout of days takes no time. In asyncio the test waits. The
-//! clocks of `std::time` do not jump.
+//! With `start_paused = true` (Tokio's feature `test-util`), Tokio's clock jumps over
+//! waits, so a timeout of days takes no time. In asyncio the test waits. The clocks of
+//! `std::time` do not jump.
 //!
-//! Trap: If a test on the paused clock waits for a socket or for a thread that you
-//! start yourself, a timeout around the wait fires immediately. Tokio does not see
-//! the work outside its tasks, so the clock jumps. If the test waits for a
-//! `spawn_blocking`, the clock stands still, so a timeout around the wait never
-//! fires. Do not pause the clock in such tests.
+//! Trap: If a test on the paused clock waits for a socket or for a thread that you start
+//! yourself, a timeout around the wait fires immediately. Tokio does not see the work
+//! outside its tasks, so the clock jumps. If the test waits for a `spawn_blocking`, the
+//! clock stands still, so a timeout around the wait never fires. Do not pause the clock
+//! in such tests.
 //!
 //! Trap: If you forget an await in `let _sum = ..`, the test compiles and tests nothing.
 //! Assert the effect of the call. In an assertion, a forgotten await does not compile

@@ -1,14 +1,14 @@
 //! An actor: one task owns the state, other tasks send it messages and await replies.
 //!
-//! No other task touches the state, so the state needs no lock. You write the
-//! method `handle` of the trait `Actor`, which handles one message. The actor
-//! finishes each message before it takes the next.
+//! No other task touches the state, so the state needs no lock. You write the method
+//! `handle` of the trait `Actor`, which handles one message. The actor finishes each
+//! message before it takes the next.
 //!
-//! `start` returns the actor's `Address`. `tell` of the `Address` sends a message,
-//! and `ask` sends one and waits for a reply. The reply comes through a `oneshot`
-//! channel (for one value) in the message, like an asyncio `Future`. The actor ends
-//! when its last `Address` is dropped, or when `handle` returns `Break`. After
-//! that, `ask` returns an error.
+//! `start` returns the actor's `Address`. `tell` of the `Address` sends a message, and
+//! `ask` sends one and waits for a reply. The reply comes through a `oneshot` channel
+//! (for one value) in the message, like an asyncio `Future`. The actor ends when its last
+//! `Address` is dropped, or when `handle` returns `Break`. After that, `ask` returns an
+//! error.
 //!
 //! Bounds: The mailbox, the queue of the actor, holds as many messages as you tell
 //! `start`; above that, senders wait.
@@ -17,9 +17,9 @@
 //! the timeout stops only the wait for the reply. Before you send the message again,
 //! make sure that handling it twice does no harm.
 //!
-//! Trap: If two actors `ask` each other, both wait forever, because an actor that
-//! waits for a reply takes no message. The same happens to an actor that asks itself.
-//! In `handle`, use `tell`, which waits for a place in the mailbox but for no reply.
+//! Trap: If two actors `ask` each other, both wait forever, because an actor that waits
+//! for a reply takes no message. The same happens to an actor that asks itself. In
+//! `handle`, use `tell`, which waits for a place in the mailbox but for no reply.
 //!
 //! In production: Restart an actor that panics, as `background_services` does.
 //!

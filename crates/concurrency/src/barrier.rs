@@ -4,16 +4,16 @@
 //! result of `wait` has `is_leader`, which is true for exactly one of them; asyncio
 //! returns a number to each task.
 //!
-//! Tokio's barrier has no `abort`, with which asyncio breaks a barrier. Instead,
-//! share a `CancellationToken` (of `tokio-util`). A failing task cancels the token,
-//! and the other tasks wait with `token.run_until_cancelled(barrier.wait())`. This
-//! call stops the wait when the token is cancelled. It checks the token first, so
-//! no task passes after the failure.
+//! Tokio's barrier has no `abort`, with which asyncio breaks a barrier. Instead, share a
+//! `CancellationToken` (of `tokio-util`). A failing task cancels the token, and the other
+//! tasks wait with `token.run_until_cancelled(barrier.wait())`. This call stops the wait
+//! when the token is cancelled. It checks the token first, so no task passes after the
+//! failure.
 //!
-//! If you write a `select!` instead, begin it with `biased;` and the arm of the
-//! token. With `biased`, `select!` tries the arms in the order written. Without
-//! `biased`, it begins with a random arm. Then, in half the runs, the last worker
-//! still passes the barrier, although another worker has failed.
+//! If you write a `select!` instead, begin it with `biased;` and the arm of the token.
+//! With `biased`, `select!` tries the arms in the order written. Without `biased`, it
+//! begins with a random arm. Then, in half the runs, the last worker still passes the
+//! barrier, although another worker has failed.
 //!
 //! Trap: If a task gives up waiting after a timeout, Tokio still counts it, so the
 //! barrier opens one task too early. asyncio forgets that task. After a timeout, use a

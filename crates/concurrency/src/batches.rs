@@ -1,21 +1,21 @@
 //! Run a long list in batches: N at a time, then the next N, results in order.
 //!
-//! The method `chunks` cuts up the list, and `futures::future::join_all` runs one
-//! batch. However long the list is, only one batch of futures exists at a time.
-//! Results come in the order of the list.
+//! The method `chunks` cuts up the list, and `futures::future::join_all` runs one batch.
+//! However long the list is, only one batch of futures exists at a time. Results come in
+//! the order of the list.
 //!
-//! If an item can fail, run each batch in a `FuturesUnordered`, a set of futures
-//! (also of the crate `futures`). It returns the first error immediately. Then the
-//! unfinished items of the batch are dropped, as a `TaskGroup` would cancel them,
-//! and no other batch starts.
+//! If an item can fail, run each batch in a `FuturesUnordered`, a set of futures (also of
+//! the crate `futures`). It returns the first error immediately. Then the unfinished
+//! items of the batch are dropped, as a `TaskGroup` would cancel them, and no other batch
+//! starts.
 //!
 //! Trap: If one item is slow, it holds up its whole batch. To start the next item as soon
 //! as any item has ended, use `map_with_limit`.
 //!
 //! Trap: If you run a batch of more than 30 items with `try_join_all`, which looks
-//! shorter, it returns an error late. For so many items, `try_join_all` looks at
-//! the results in the order of the list, so all items before the failed one must
-//! have ended first. Use `FuturesUnordered`, as `try_process_batches` below does.
+//! shorter, it returns an error late. For so many items, `try_join_all` looks at the
+//! results in the order of the list, so all items before the failed one must have ended
+//! first. Use `FuturesUnordered`, as `try_process_batches` below does.
 //!
 //! See also: `map_with_limit`, `gather`.
 //!

@@ -12,10 +12,10 @@
 //! Bounds: The channel holds as many events as you choose, and the struct holds one. A
 //! sender waits while the channel is full.
 //!
-//! Trap: If you debounce events that come without a pause, they are held back
-//! forever. So pass a longest delay to `Debounce::new`, the argument `at_most`.
-//! When this time has passed since the first event, `next` returns the newest
-//! event, even if more are coming.
+//! Trap: If you debounce events that come without a pause, they are held back forever. So
+//! pass a longest delay to `Debounce::new`, the argument `at_most`. When this time has
+//! passed since the first event, `next` returns the newest event, even if more are
+//! coming.
 //!
 //! See also: `token_bucket`, `watch_a_value`, `chunks_timeout`, `interval_ticks`.
 //!

@@ -1,9 +1,9 @@
 //! Take all waiting items out of a queue: `recv_many`, not `get_nowait` in a loop.
 //!
-//! `recv_many` of a Tokio receiver waits for the first item, as `get` of an asyncio
-//! queue does. It also takes the other items that are in the queue, up to a limit.
-//! So the batches grow with the load, and no timer is needed. `recv_many` returns
-//! the number of items, or 0 once the queue is empty and all senders are dropped.
+//! `recv_many` of a Tokio receiver waits for the first item, as `get` of an asyncio queue
+//! does. It also takes the other items that are in the queue, up to a limit. So the
+//! batches grow with the load, and no timer is needed. `recv_many` returns the number of
+//! items, or 0 once the queue is empty and all senders are dropped.
 //!
 //! `try_recv` does not wait. If there is no item, its error shows whether more may come
 //! (`Empty`) or not (`Disconnected`).

@@ -5,10 +5,10 @@
 //! When a task succeeds, `JoinSet::shutdown` aborts the others and waits until each has
 //! dropped its values. JavaScript calls this race `Promise.any`.
 //!
-//! Trap: If you use `futures::future::select_ok` and all calls fail, you get only
-//! the last error. `select_ok` also runs all calls in one task, so a call that
-//! blocks its thread holds up the others. `first_success` below returns all errors,
-//! and runs each call in its own task.
+//! Trap: If you use `futures::future::select_ok` and all calls fail, you get only the
+//! last error. `select_ok` also runs all calls in one task, so a call that blocks its
+//! thread holds up the others. `first_success` below returns all errors, and runs each
+//! call in its own task.
 //!
 //! See also: `first_completed`, `hedged_request`.
 //!

@@ -8,14 +8,14 @@
 //! If no task awaits while it holds the lock, use `std::sync::Mutex`. In asyncio, such
 //! code needs no lock at all, but tasks of Tokio run on several threads.
 //!
-//! Trap: If you hold the guard of a `std::sync::Mutex` across an await, the task does
-//! not compile: "future cannot be sent between threads safely". Put the guard into a
-//! block that ends before the await; a call of `drop` may not be enough. A guard in
-//! the head of a `match` lives until the end of the `match`, so call `lock` before
-//! the `match` and copy the value. If you hold a reference into a map of the crate
-//! `dashmap` across an await, the compiler accepts it, although the reference is a
-//! guard, too. Another task that wants the same key then blocks its thread, and when
-//! all threads are blocked, the program hangs. Copy the value out of the map first.
+//! Trap: If you hold the guard of a `std::sync::Mutex` across an await, the task does not
+//! compile: "future cannot be sent between threads safely". Put the guard into a block
+//! that ends before the await; a call of `drop` may not be enough. A guard in the head of
+//! a `match` lives until the end of the `match`, so call `lock` before the `match` and
+//! copy the value. If you hold a reference into a map of the crate `dashmap` across an
+//! await, the compiler accepts it, although the reference is a guard, too. Another task
+//! that wants the same key then blocks its thread, and when all threads are blocked, the
+//! program hangs. Copy the value out of the map first.
 //!
 //! Trap: If a task is cancelled at an await in the middle of a change, the lock is
 //! released. The next task then sees the value half changed. Await first, and then make

@@ -8,11 +8,11 @@
 //! Bounds: The map has one entry for each key in use. Unbounded: The number of waiting
 //! callers.
 //!
-//! Trap: If you write such a map yourself and remove nothing, it leaks an entry for
-//! each key that was ever used. If you remove the entry of a key while a caller
-//! waits for its lock, the next caller makes a second lock. Then two calls for the
-//! same key run at the same time. Remove the entry only with the last guard or
-//! waiter, as the `Drop` of `User` below does.
+//! Trap: If you write such a map yourself and remove nothing, it leaks an entry for each
+//! key that was ever used. If you remove the entry of a key while a caller waits for its
+//! lock, the next caller makes a second lock. Then two calls for the same key run at the
+//! same time. Remove the entry only with the last guard or waiter, as the `Drop` of
+//! `User` below does.
 //!
 //! See also: `lock`, `single_flight`, `lease`.
 //!

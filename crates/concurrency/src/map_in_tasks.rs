@@ -5,10 +5,10 @@
 //! The first error stops the other calls for the same list. Results come in the order of
 //! the list.
 //!
-//! Trap: If you write the loop that spawns the calls yourself, and it waits only
-//! for the next permit, you notice the error of a running call too late. Calls for
-//! other lists may hold all permits for long. Wait in a `select!` for a permit and
-//! for the end of a running call at the same time, as `map_in_tasks` below does.
+//! Trap: If you write the loop that spawns the calls yourself, and it waits only for the
+//! next permit, you notice the error of a running call too late. Calls for other lists
+//! may hold all permits for long. Wait in a `select!` for a permit and for the end of a
+//! running call at the same time, as `map_in_tasks` below does.
 //!
 //! Trap: If a call computes for more than a millisecond, it blocks a thread of the
 //! runtime. One blocked thread may stop all timers and sockets. Run the computation on

@@ -14,8 +14,8 @@
 //! Trap: If you abort the worker, it drops the receiver, and with it the waiting items
 //! and their tokens. Then `wait` returns although the work is not done, and the next
 //! `send` fails. asyncio's `join` waits forever. If you may abort a worker, count the
-//! finished items outside the worker. When `wait` returns, compare that number with
-//! the number of sent items.
+//! finished items outside the worker. When `wait` returns, compare that number with the
+//! number of sent items.
 //!
 //! See also: `queue_shutdown`, `worker_pool`, `graceful_shutdown`.
 //!

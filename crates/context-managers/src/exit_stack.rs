@@ -13,10 +13,10 @@
 //! the `TaskTracker` that you passed to `ExitStack::new`. Wait for this tracker before
 //! `main` ends. Otherwise the resources that are still open are dropped and not closed.
 //!
-//! Trap: If a function creates a stack, opens resources in it and returns the stack
-//! with a guard, the compiler reports "cannot move out of `stack` because it is
-//! borrowed". A guard borrows its stack. Create the stack in the caller, and pass an
-//! `&ExitStack` to the function.
+//! Trap: If a function creates a stack, opens resources in it and returns the stack with
+//! a guard, the compiler reports "cannot move out of `stack` because it is borrowed". A
+//! guard borrows its stack. Create the stack in the caller, and pass an `&ExitStack` to
+//! the function.
 //!
 //! See also: `cleanup_on_cancel`, `async_drop`, `drop_guard`, `nested_scopes`.
 //!

@@ -3,9 +3,9 @@
 //! An error has no traceback unless its type holds a `Backtrace`. In async code, a
 //! `Backtrace` lists the functions that await each other. A spawned task is run by the
 //! runtime (Tokio's event loop), so the function that spawned the task is missing. Two
-//! helpers of this file add a place (a file and a line) to an error. `at` adds the
-//! place of its call, and `spawn_at` the place where the task was spawned. Without an
-//! error, both cost nothing.
+//! helpers of this file add a place (a file and a line) to an error. `at` adds the place
+//! of its call, and `spawn_at` the place where the task was spawned. Without an error,
+//! both cost nothing.
 //!
 //! A release build needs `debug = "line-tables-only"` in its profile. Otherwise its
 //! backtraces do not show inlined functions.

@@ -9,8 +9,8 @@
 //! three mistakes needs three attempts. `collect` into a `Result<Vec<_>, _>` also keeps
 //! only the first error. Use a `match` or `all_or_errors`.
 //!
-//! In production: The crate `garde` derives the checks of single fields from
-//! attributes of the struct.
+//! In production: The crate `garde` derives the checks of single fields from attributes
+//! of the struct.
 //!
 //! See also: `task_group_errors`, `partial_success`, `gather_errors`.
 //!

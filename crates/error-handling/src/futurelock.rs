@@ -8,8 +8,8 @@
 //! task, which keeps running. The name is from Oxide's RFD 609.
 //!
 //! There are three ways to avoid this. Spawn the future as a task, keep awaiting the
-//! future with `join!`, or drop the future before you lock. `select!` drops a future
-//! that you pass without `&mut`.
+//! future with `join!`, or drop the future before you lock. `select!` drops a future that
+//! you pass without `&mut`.
 //!
 //! Trap: If the kept future waits for a permit of a `Semaphore` or for a place in a full
 //! channel, the program can hang in the same way. The same three ways help.

@@ -8,9 +8,9 @@
 //! Bounds: At most two attempts run. Unbounded: Their time. Put a `timeout` around the
 //! call.
 //!
-//! Trap: If you hedge a request, the server may handle both attempts, even though
-//! you see only one answer. So hedge only idempotent requests. Note also that
-//! hedging adds load to a slow service.
+//! Trap: If you hedge a request, the server may handle both attempts, even though you see
+//! only one answer. So hedge only idempotent requests. Note also that hedging adds load
+//! to a slow service.
 //!
 //! Trap: If the closure `request` moves a variable into its future, the compiler reports
 //! "cannot move out of `order`, a captured variable in an `FnMut` closure". The second

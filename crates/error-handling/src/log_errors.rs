@@ -1,7 +1,7 @@
 //! Log errors with tracing: once, where they are handled, with the id of the request.
 //!
-//! A function that returns an error adds context and does not log it. The function
-//! that handles the error logs it.
+//! A function that returns an error adds context and does not log it. The function that
+//! handles the error logs it.
 //!
 //! Libraries only emit events (entries for a log); `main` installs the subscriber that
 //! writes them. A span is a stretch of work with fields, here the request's id, which

@@ -12,9 +12,9 @@
 //! Await the handle, as `supervise` does.
 //!
 //! Trap: If a task panics while it holds the lock of a std `Mutex`, the `Mutex` is
-//! poisoned: later calls of `lock` return an error. A Tokio `Mutex` is not poisoned,
-//! so the next task may see half-changed data. Under the lock, do first what may
-//! panic, and then change the data.
+//! poisoned: later calls of `lock` return an error. A Tokio `Mutex` is not poisoned, so
+//! the next task may see half-changed data. Under the lock, do first what may panic, and
+//! then change the data.
 //!
 //! See also: `restart_with_backoff`, `panic_hook`, `task_results`, `first_error_wins`.
 //!

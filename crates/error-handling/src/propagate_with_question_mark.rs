@@ -1,14 +1,14 @@
 //! Pass errors on with `?`: between error types, out of tasks, and with `map_err`.
 //!
 //! `?` returns the error to the caller. It converts the error to the error type of the
-//! function, with `From`. If there is no such `From`, the compiler reports "`?`
-//! couldn't convert the error". The type `Box<dyn Error + Send + Sync>` takes any
-//! error, and any text. After the handle of a task write `??`: the first `?` is for a
-//! panic, the second for the task's own error.
+//! function, with `From`. If there is no such `From`, the compiler reports "`?` couldn't
+//! convert the error". The type `Box<dyn Error + Send + Sync>` takes any error, and any
+//! text. After the handle of a task write `??`: the first `?` is for a panic, the second
+//! for the task's own error.
 //!
-//! Trap: If you parse two numbers with `?`, the error does not show which
-//! number was wrong, because `From` gets only the error of the parser. To name
-//! the number, use `map_err`.
+//! Trap: If you parse two numbers with `?`, the error does not show which number was
+//! wrong, because `From` gets only the error of the parser. To name the number, use
+//! `map_err`.
 //!
 //! Trap: If you write `?` after an `Option` in a function that returns a `Result`, the
 //! compiler reports that `?` "can only be used on `Result`s, not `Option`s". First turn

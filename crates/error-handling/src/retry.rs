@@ -12,10 +12,10 @@
 //! place an order twice. Retry only what is idempotent, for example with an idempotency
 //! key.
 //!
-//! In production: The crate `backon` can also retry blocking code. Its jitter
-//! lengthens a delay, up to twice; here jitter shortens the delay. Its time
-//! limit, `with_total_delay()`, counts only the delays; here the limit also
-//! counts the time of the attempts.
+//! In production: The crate `backon` can also retry blocking code. Its jitter lengthens a
+//! delay, up to twice; here jitter shortens the delay. Its time limit,
+//! `with_total_delay()`, counts only the delays; here the limit also counts the time of
+//! the attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!

@@ -7,9 +7,9 @@
 //!
 //! `tokio::time::Instant` follows the paused clock of a test; std's `Instant` does not.
 //!
-//! Trap: If you read the clock, call an async function without an await, and read
-//! the clock again, you measure nothing: the call only creates a future. Put the
-//! await between the two readings.
+//! Trap: If you read the clock, call an async function without an await, and read the
+//! clock again, you measure nothing: the call only creates a future. Put the await
+//! between the two readings.
 //!
 //! Trap: If you time a call that is retried, you may measure the wrong thing. Put `timed`
 //! inside the retry to measure each attempt. Put it around the retry to measure all

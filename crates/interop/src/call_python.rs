@@ -9,14 +9,14 @@
 //! Bounds: `retry` calls the Python function at most `times` times, and then raises the
 //! last exception. The pause between two calls grows by 10 ms each time.
 //!
-//! Trap: If a timeout in Rust drops the future, the coroutine keeps running,
-//! because dropping the future does not cancel the coroutine. Put an
-//! `asyncio.timeout` into the coroutine instead.
+//! Trap: If a timeout in Rust drops the future, the coroutine keeps running, because
+//! dropping the future does not cancel the coroutine. Put an `asyncio.timeout` into the
+//! coroutine instead.
 //!
-//! Trap: If you look for the event loop in a task of Tokio, asyncio raises "no
-//! running event loop". Look for it before the task starts:
-//! `get_current_locals` returns the event loop and the context of the caller.
-//! Move this value into the task, as `retry` does.
+//! Trap: If you look for the event loop in a task of Tokio, asyncio raises "no running
+//! event loop". Look for it before the task starts: `get_current_locals` returns the
+//! event loop and the context of the caller. Move this value into the task, as `retry`
+//! does.
 //!
 //! See also: `callback`, `async_iterator`.
 //!

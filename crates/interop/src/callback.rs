@@ -9,10 +9,10 @@
 //! Bounds: 16 events wait in the channel; above that, the source waits. Unbounded: The
 //! event loop's own list of callbacks.
 //!
-//! Trap: If you call `Python::attach` in a task, it blocks a worker while it
-//! waits for the GIL. With eight such tasks and a busy Python, a timer of 5 ms
-//! was 31 ms late. Call `Python::attach` in `spawn_blocking` instead, as `watch`
-//! does: then the timer was 4 ms late.
+//! Trap: If you call `Python::attach` in a task, it blocks a worker while it waits for
+//! the GIL. With eight such tasks and a busy Python, a timer of 5 ms was 31 ms late. Call
+//! `Python::attach` in `spawn_blocking` instead, as `watch` does: then the timer was 4 ms
+//! late.
 //!
 //! See also: `queue_between`, `log_and_trace`.
 //!

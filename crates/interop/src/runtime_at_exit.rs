@@ -5,18 +5,18 @@
 //! SIGABRT, even though its output was right. So this file registers a function with
 //! Python's `atexit`. The function shuts Tokio's runtime down and waits for its threads.
 //!
-//! Paste this file next to your module. Take `future_into_py` and `handle`
-//! from it, not from `pyo3_async_runtimes::tokio`. After a fork, the child
-//! process gets its own runtime.
+//! Paste this file next to your module. Take `future_into_py` and `handle` from it, not
+//! from `pyo3_async_runtimes::tokio`. After a fork, the child process gets its own
+//! runtime.
 //!
-//! Bounds: The exit waits at most 2 s for threads of Tokio. To hand a result to
-//! asyncio, Tokio needs one of its at most 512 threads for blocking work, for a moment.
-//! If all are busy, the result waits.
+//! Bounds: The exit waits at most 2 s for threads of Tokio. To hand a result to asyncio,
+//! Tokio needs one of its at most 512 threads for blocking work, for a moment. If all are
+//! busy, the result waits.
 //!
-//! Trap: If you leave out `atexit.register`, programs sometimes crash at their exit,
-//! with the exit code 139 or 134. Of 80 runs of four programs of this section, 13
-//! crashed. A test that compares only the output does not notice this. Let your
-//! tests check the exit code, too.
+//! Trap: If you leave out `atexit.register`, programs sometimes crash at their exit, with
+//! the exit code 139 or 134. Of 80 runs of four programs of this section, 13 crashed. A
+//! test that compares only the output does not notice this. Let your tests check the exit
+//! code, too.
 //!
 //! Trap: If you do not await the future that a Rust call returns, the call may end after
 //! the event loop. Then standard error shows "RuntimeError: Event loop is closed"

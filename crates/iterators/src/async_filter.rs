@@ -3,10 +3,10 @@
 //! The simplest filter of a stream (an async iterator) is an `if` inside `stream!`, the
 //! generator of the crate `async-stream`. There, the condition may borrow the item.
 //!
-//! The method `filter` of a stream lends each item to your closure. But the future
-//! that the closure returns must not borrow the item: "lifetime may not live long
-//! enough". Give the future a clone of the item. Or use `filter_map`, whose
-//! closure owns the item and returns it.
+//! The method `filter` of a stream lends each item to your closure. But the future that
+//! the closure returns must not borrow the item: "lifetime may not live long enough".
+//! Give the future a clone of the item. Or use `filter_map`, whose closure owns the item
+//! and returns it.
 //!
 //! Trap: If each check takes long, the filter is slow, because it checks one item at a
 //! time. Instead, `map` each item to a future that checks it, run several of these with

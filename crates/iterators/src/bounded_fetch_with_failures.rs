@@ -9,10 +9,10 @@
 //! Bounds: At most `limit` fetches run at the same time; the other addresses wait. The
 //! lists of pages and failures are unbounded.
 //!
-//! Trap: If you use `?` in the loop, or `try_collect` in place of the loop, the
-//! first `Err` ends the loop and drops the stream. The pages that you have so
-//! far and the running fetches are lost, as with a `TaskGroup`. Use a `match` on
-//! each item, as `fetch_all` does.
+//! Trap: If you use `?` in the loop, or `try_collect` in place of the loop, the first
+//! `Err` ends the loop and drops the stream. The pages that you have so far and the
+//! running fetches are lost, as with a `TaskGroup`. Use a `match` on each item, as
+//! `fetch_all` does.
 //!
 //! Trap: If the limit is 0, `buffer_unordered` waits forever. So `fetch_all` refuses 0 by
 //! a panic.

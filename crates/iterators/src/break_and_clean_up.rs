@@ -1,9 +1,9 @@
 //! Break out of an async generator: its clean-up runs when the stream is dropped.
 //!
-//! Dropping the stream (the generator's async iterator) replaces `aclose`. The
-//! body of the generator never continues, and the values that the body owns are
-//! dropped. So do not put clean-up after the `yield`. Put it into a `Drop`, as in
-//! `Cursor`, a struct of this file.
+//! Dropping the stream (the generator's async iterator) replaces `aclose`. The body of
+//! the generator never continues, and the values that the body owns are dropped. So do
+//! not put clean-up after the `yield`. Put it into a `Drop`, as in `Cursor`, a struct of
+//! this file.
 //!
 //! A stream that was pinned (fixed in its place) by `pin!` is dropped at the end of the
 //! block, as `aclosing` closes a generator. Dropping a stream also drops the streams that

@@ -1,9 +1,9 @@
 //! Limit concurrency over a stream: a few jobs at a time, results in the order of input.
 //!
-//! A stream (an async iterator) yields the jobs. `map` turns each job into a
-//! future, and `buffered(n)` runs n of the futures at the same time. An early
-//! result keeps one of the n places until its turn, so a slow job holds up the
-//! later jobs. A limit of 0 waits forever.
+//! A stream (an async iterator) yields the jobs. `map` turns each job into a future, and
+//! `buffered(n)` runs n of the futures at the same time. An early result keeps one of the
+//! n places until its turn, so a slow job holds up the later jobs. A limit of 0 waits
+//! forever.
 //!
 //! Bounds: At most n jobs run, or have ended and wait for their turn.
 //!

@@ -11,9 +11,9 @@
 //! current await. Their work stays half done. If they must finish, use
 //! `for_each_concurrent`, and handle the failure in the body, as `send_to_each` does.
 //!
-//! Trap: If you set a limit of 0, all bodies run at the same time: 0 means no
-//! limit, as `None` does. (In contrast, `buffered(0)` waits forever.) If the limit
-//! is computed, make it at least 1.
+//! Trap: If you set a limit of 0, all bodies run at the same time: 0 means no limit, as
+//! `None` does. (In contrast, `buffered(0)` waits forever.) If the limit is computed,
+//! make it at least 1.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `map_with_limit`.
 //!

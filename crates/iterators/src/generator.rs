@@ -1,9 +1,9 @@
 //! See when a generator's body runs: only while the consumer awaits the next value.
 //!
-//! `stream!`, of the crate `async-stream`, makes an async generator. Before the
-//! first await, nothing of its body runs. To show this, a generator prints when it
-//! starts and ends. A second generator moves into a task. The example
-//! `async_range` is the plain form.
+//! `stream!`, of the crate `async-stream`, makes an async generator. Before the first
+//! await, nothing of its body runs. To show this, a generator prints when it starts and
+//! ends. A second generator moves into a task. The example `async_range` is the plain
+//! form.
 //!
 //! Trap: If you forget `pin!`, which fixes the stream in its place, the compiler refuses
 //! the loop: "cannot be unpinned". If the loop is in a task, call `pin!` inside the task.

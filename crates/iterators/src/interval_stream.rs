@@ -6,8 +6,8 @@
 //! cancel the token between two ticks, the loop ends immediately. A token stays
 //! cancelled, as an `asyncio.Event` stays set.
 //!
-//! If the body takes longer than a period, the missed ticks are skipped here (see
-//! the example `interval_ticks`).
+//! If the body takes longer than a period, the missed ticks are skipped here (see the
+//! example `interval_ticks`).
 //!
 //! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!

@@ -1,12 +1,12 @@
 //! itertools on a stream: takewhile, dropwhile, chain, accumulate, reduce, any, all.
 //!
-//! Streams (async iterators) have methods for these functions. A condition returns
-//! a future: wrap a `bool` in `ready`. `any`, `all` and `fold` take async
-//! closures. Each method takes the stream itself. To read on afterwards, lend the
-//! stream instead, with `by_ref()`.
+//! Streams (async iterators) have methods for these functions. A condition returns a
+//! future: wrap a `bool` in `ready`. `any`, `all` and `fold` take async closures. Each
+//! method takes the stream itself. To read on afterwards, lend the stream instead, with
+//! `by_ref()`.
 //!
-//! Python's `itertools` takes no async iterator: there, write a loop, or use
-//! the package aiostream.
+//! Python's `itertools` takes no async iterator: there, write a loop, or use the package
+//! aiostream.
 //!
 //! Trap: If you read on after `take_while`, `any` or `all`, one item is missing, because
 //! they consume the item at which they stop. To keep that item, use `peekable`, which

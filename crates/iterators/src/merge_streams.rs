@@ -1,9 +1,9 @@
 //! Merge several streams into one that yields whatever comes first: a fan-in, `select`.
 //!
-//! The function `select` of the crate `futures` merges two streams (async
-//! iterators). `select_all` merges any number of streams of one type. The merged
-//! stream ends when every source has ended. If the sources yield different types,
-//! first map their items into one enum.
+//! The function `select` of the crate `futures` merges two streams (async iterators).
+//! `select_all` merges any number of streams of one type. The merged stream ends when
+//! every source has ended. If the sources yield different types, first map their items
+//! into one enum.
 //!
 //! `select_all` needs streams that may be moved (`Unpin`), but a generator "cannot be
 //! unpinned". So call `.boxed()` on each generator. This also gives one type to

@@ -2,9 +2,9 @@
 //!
 //! `__anext__` becomes `poll_next`, which cannot await. Instead, `poll_next` asks a
 //! future whether it is ready. Here it polls the pause before an item, a `Sleep`, and
-//! returns `Pending` until the pause is over. Keep the pause in a field: `poll_next`
-//! is called several times for one item, and a `Sleep` that is made again in each
-//! call never ends.
+//! returns `Pending` until the pause is over. Keep the pause in a field: `poll_next` is
+//! called several times for one item, and a `Sleep` that is made again in each call never
+//! ends.
 //!
 //! If a `timeout` drops the future of `next`, the pause stays in the struct, and the next
 //! call waits only for the rest of it. In Python, `wait_for(anext(..))` cancels the

@@ -9,10 +9,10 @@
 //! Trap: If you write `try_next().await?`, an error loses the unfinished batch. Match on
 //! `TryChunksError`, as here.
 //!
-//! Trap: If you keep a bare `JoinHandle` for each record and the loop stops early,
-//! the tasks of the records after the failed one keep running. Wrap each handle in
-//! an `AbortOnDropHandle` of the crate tokio-util: when the chain is dropped, it
-//! aborts the task.
+//! Trap: If you keep a bare `JoinHandle` for each record and the loop stops early, the
+//! tasks of the records after the failed one keep running. Wrap each handle in an
+//! `AbortOnDropHandle` of the crate tokio-util: when the chain is dropped, it aborts the
+//! task.
 //!
 //! See also: `buffered_in_order`, `chunks_timeout`, `pipeline`.
 //!

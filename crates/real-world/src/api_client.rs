@@ -1,14 +1,14 @@
 //! A client for a JSON API: base URL, a token that is renewed, retries, JSON errors.
 //!
 //! Share this struct in an `Arc` where you would share an `httpx.AsyncClient`. `send`
-//! takes a closure that completes the request. In the closure, set what you would pass
-//! to httpx as `params`, `json` or `data`, for example
+//! takes a closure that completes the request. In the closure, set what you would pass to
+//! httpx as `params`, `json` or `data`, for example
 //! `|request| request.query(&[("page", "2")])`. If the server answers 401, the bearer
-//! token has expired: the first caller logs in again, and all other callers wait for
-//! the new token.
+//! token has expired: the first caller logs in again, and all other callers wait for the
+//! new token.
 //!
-//! Like httpx, this client does not follow redirects, because a redirect could send
-//! your secret to another host.
+//! Like httpx, this client does not follow redirects, because a redirect could send your
+//! secret to another host.
 //!
 //! Bounds: [`Limits`] holds the number of attempts, the longest pause and the largest
 //! body. A larger body is an error. reqwest has no timeout by default: give `new` a

@@ -15,8 +15,8 @@
 //! errors: `layer` wraps only the routes that the router has at that moment. Add the
 //! layers last.
 //!
-//! Trap: If you forget the argument `User`, the handler is open to everybody, and
-//! nothing warns you. Test each route without a token.
+//! Trap: If you forget the argument `User`, the handler is open to everybody, and nothing
+//! warns you. Test each route without a token.
 //!
 //! In production: `tower`'s `ConcurrencyLimitLayer` limits nothing under `axum::serve`,
 //! because each connection gets its own copy of the routes with its own limit. Use

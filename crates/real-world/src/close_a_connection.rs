@@ -12,16 +12,16 @@
 //! costs this time, but no memory.
 //!
 //! Trap: If you drop a connection with bytes that you have not read, the system resets
-//! it, even after `shutdown`. The peer then gets "Connection reset by peer" and loses
-//! the bytes that it has not read yet. Call `close`, which reads them first. A TLS 1.3
-//! server sends bytes (tickets) that your program has not asked for: over TLS, call the
-//! function `close` of the example `tls`. In asyncio a reset is rare, because its
-//! transport reads until you call `close`.
+//! it, even after `shutdown`. The peer then gets "Connection reset by peer" and loses the
+//! bytes that it has not read yet. Call `close`, which reads them first. A TLS 1.3 server
+//! sends bytes (tickets) that your program has not asked for: over TLS, call the function
+//! `close` of the example `tls`. In asyncio a reset is rare, because its transport reads
+//! until you call `close`.
 //!
 //! Trap: If another task reads from the connection, `shutdown` does not end that task's
-//! read, because it ends only your direction. The task waits until the peer ends,
-//! perhaps forever. Call [`close_with_reader`], which aborts the task after the limit.
-//! In asyncio, `close` ends the read.
+//! read, because it ends only your direction. The task waits until the peer ends, perhaps
+//! forever. Call [`close_with_reader`], which aborts the task after the limit. In
+//! asyncio, `close` ends the read.
 //!
 //! See also: `tls`, `tcp_client`, `tcp_proxy`, `graceful_shutdown`.
 //!

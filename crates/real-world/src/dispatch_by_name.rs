@@ -8,8 +8,8 @@
 //! nothing: spawn it, or give it to `job_workers`.
 //!
 //! Python often stores calls with `pickle`, which executes whatever the queue contains.
-//! JSON contains only data. If a call fails, answer with the text of its error, not
-//! with a pickled object.
+//! JSON contains only data. If a call fails, answer with the text of its error, not with
+//! a pickled object.
 //!
 //! Bounds: Unbounded: The size of the arguments. Limit the text before you parse it.
 //!

@@ -14,10 +14,10 @@
 //! over a slow network is cut off. Set both limits, and choose a generous one for the
 //! whole time.
 //!
-//! Trap: If you check the answer with `error_for_status` alone, you may store a body
-//! that is not the whole file: 204, 206 and 304 are no errors. Only 200 is accepted
-//! here. If the server does not name the length, even a body that breaks off may look
-//! whole: compare a checksum, if the site has one.
+//! Trap: If you check the answer with `error_for_status` alone, you may store a body that
+//! is not the whole file: 204, 206 and 304 are no errors. Only 200 is accepted here. If
+//! the server does not name the length, even a body that breaks off may look whole:
+//! compare a checksum, if the site has one.
 //!
 //! Platforms: Windows refuses to replace a file that somebody has open. Then the rename
 //! is retried for a second and fails; the old file stays.

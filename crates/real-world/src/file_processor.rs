@@ -6,12 +6,12 @@
 //! modification time of the source.
 //!
 //! Bounds: At most `limit` files are converted at a time. Your type that implements the
-//! trait [`Convert`] reads each file in pieces. Unbounded: The list of paths, which is
-//! in memory, and the time of a conversion.
+//! trait [`Convert`] reads each file in pieces. Unbounded: The list of paths, which is in
+//! memory, and the time of a conversion.
 //!
 //! Trap: If you write under the final name and the program is killed, it leaves half a
-//! file, which the next run takes for a whole one. Write under another name and
-//! rename, as here.
+//! file, which the next run takes for a whole one. Write under another name and rename,
+//! as here.
 //!
 //! Trap: If you make many small calls of `tokio::fs`, most of the time goes into
 //! passing each call to another thread. Put several calls of `std::fs` into one

@@ -4,17 +4,15 @@
 //! concurrently with the work, as `take_orders` does. In asyncio,
 //! `loop.add_signal_handler` is for this. Second, tell the tasks: cancel a
 //! `CancellationToken`, and close the channel of new work. Third, wait for the tasks:
-//! `drain` gives running tasks a limited time, then names and aborts the others. A
-//! second signal ends this wait early, so `drain` takes a future that returns the
-//! next signal.
+//! `drain` gives running tasks a limited time, then names and aborts the others. A second
+//! signal ends this wait early, so `drain` takes a future that returns the next signal.
 //!
 //! Bounds: At most [`MAX_ORDERS`] orders run; further ones wait in their channel.
 //! `drain` has a time limit.
 //!
-//! Trap: If you create `Signals` and do not await it, Ctrl-C and SIGTERM have no
-//! effect, and the program can only be killed. This stays so even after `Signals` is
-//! dropped. Await `Signals::next` until the end of `main`. asyncio has
-//! `remove_signal_handler`.
+//! Trap: If you create `Signals` and do not await it, Ctrl-C and SIGTERM have no effect,
+//! and the program can only be killed. This stays so even after `Signals` is dropped.
+//! Await `Signals::next` until the end of `main`. asyncio has `remove_signal_handler`.
 //!
 //! Trap: If a task blocks its thread, the program ends late, whatever limit you give to
 //! `drain`: the end of `main` waits for that thread. If you cannot wait, call

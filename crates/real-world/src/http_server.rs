@@ -10,21 +10,20 @@
 //! place of the connection in this server. In `on_upgrade`, pass the future of the
 //! WebSocket to [`Place::run`].
 //!
-//! Bounds: `Limits` holds the connections (further clients wait), the largest body
-//! (above it 413) and the times. Each connection has a buffer of 16 KiB. A client that
-//! never reads is cut off when its connection reaches the age `connection`, and then
-//! the time `drain` has passed.
+//! Bounds: `Limits` holds the connections (further clients wait), the largest body (above
+//! it 413) and the times. Each connection has a buffer of 16 KiB. A client that never
+//! reads is cut off when its connection reaches the age `connection`, and then the time
+//! `drain` has passed.
 //!
 //! Trap: If the client leaves, hyper and axum drop the handler at its current await, so
 //! half of its work may be done; FastAPI lets it finish. Here the middleware `finish`
 //! runs each handler in its own task.
 //!
-//! Trap: If you stop `axum::serve` gracefully, it waits for clients that never end
-//! their headers, and for open event streams, perhaps forever. Also, a client that
-//! ends its side after the request, as `nc -N` does, often gets no answer from
-//! `axum::serve`. Call [`serve`] of this file instead: its `Limits` cut off slow
-//! clients, and with hyper's option `half_close` a client that has ended its side
-//! gets its answer.
+//! Trap: If you stop `axum::serve` gracefully, it waits for clients that never end their
+//! headers, and for open event streams, perhaps forever. Also, a client that ends its
+//! side after the request, as `nc -N` does, often gets no answer from `axum::serve`. Call
+//! [`serve`] of this file instead: its `Limits` cut off slow clients, and with hyper's
+//! option `half_close` a client that has ended its side gets its answer.
 //!
 //! In production: `tower-http` has layers for a deadline (`TimeoutLayer`) and for
 //! answering 500 after a panic (`CatchPanicLayer`). `hyper_util::server::conn::auto`

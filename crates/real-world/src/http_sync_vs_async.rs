@@ -9,10 +9,10 @@
 //! time of an async request, the number of threads, and the size of a body; see
 //! `http_requests`.
 //!
-//! Trap: If you send a blocking request inside an async function, its thread of Tokio
-//! can do nothing else, and timers and sockets of the whole program may stop until the
-//! page has arrived. In a debug build, `reqwest::blocking` panics instead: "Cannot drop
-//! a runtime in a context where blocking is not allowed". Await an async client, or use
+//! Trap: If you send a blocking request inside an async function, its thread of Tokio can
+//! do nothing else, and timers and sockets of the whole program may stop until the page
+//! has arrived. In a debug build, `reqwest::blocking` panics instead: "Cannot drop a
+//! runtime in a context where blocking is not allowed". Await an async client, or use
 //! `spawn_blocking`.
 //!
 //! In production: A program without async code can use the crate `ureq`, which needs no

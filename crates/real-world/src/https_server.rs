@@ -3,9 +3,9 @@
 //! For each TLS handshake, the server asks the struct `Certificate` for the certificate
 //! chain and the key. So after `reload`, new connections get the new certificate. As a
 //! client, reqwest trusts the authorities of the system, or only yours with
-//! `tls_certs_only`. This server answers 501 to a WebSocket, because its limits would
-//! not include the WebSocket. For a WebSocket over TLS, make the encrypted stream as
-//! the example `tls` does, and use it as `websocket_server` does.
+//! `tls_certs_only`. This server answers 501 to a WebSocket, because its limits would not
+//! include the WebSocket. For a WebSocket over TLS, make the encrypted stream as the
+//! example `tls` does, and use it as `websocket_server` does.
 //!
 //! Bounds: `Limits` holds the connections (further clients wait) and the times of a
 //! connection. To limit the time and the body of a request, add the layers of

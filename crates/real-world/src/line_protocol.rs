@@ -1,10 +1,10 @@
 //! Line-based TCP protocol: limit a line's length, time out slow readers and writers.
 //!
 //! `tokio_util::codec::FramedRead` cuts a stream of bytes into items; its decoder says
-//! where an item ends. With a decoder for lines it is asyncio's
-//! `StreamReader.readuntil` with `limit`. The `next` of a `FramedRead` is cancel-safe:
-//! you can use it in `select!` and `timeout`, and no bytes are lost. If the future of
-//! `read_line` is dropped, the bytes that it has read are lost.
+//! where an item ends. With a decoder for lines it is asyncio's `StreamReader.readuntil`
+//! with `limit`. The `next` of a `FramedRead` is cancel-safe: you can use it in `select!`
+//! and `timeout`, and no bytes are lost. If the future of `read_line` is dropped, the
+//! bytes that it has read are lost.
 //!
 //! Before you drop a socket, read it to its end, as `talk` does. Otherwise unread bytes
 //! make the system reset the connection, and the client may lose the last answer.

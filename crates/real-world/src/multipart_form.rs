@@ -13,10 +13,10 @@
 //! name; above them `receive` fails. A form takes about [`UNPARSED`] bytes of memory.
 //! Unbounded: The number of forms and connections. Serve the routes with `http_server`.
 //!
-//! Trap: If you read a form with axum's `Multipart` alone, a client can fill your
-//! memory. `Multipart` keeps the headers of a part, and all bytes before the first
-//! boundary (the line between two parts), up to the limit for the whole form. Call
-//! `receive`, which limits these bytes to the constant `UNPARSED`.
+//! Trap: If you read a form with axum's `Multipart` alone, a client can fill your memory.
+//! `Multipart` keeps the headers of a part, and all bytes before the first boundary (the
+//! line between two parts), up to the limit for the whole form. Call `receive`, which
+//! limits these bytes to the constant `UNPARSED`.
 //!
 //! Trap: If you put the client's file name into a path, a name such as
 //! `../../etc/passwd` makes you write outside your folder. Choose the name on the disk

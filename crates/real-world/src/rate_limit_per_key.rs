@@ -1,10 +1,10 @@
 //! A rate limit for each client of a server: HTTP 429, `Retry-After`, limited memory.
 //!
 //! A key is what you limit, for example a client's address. Each key has a bucket of at
-//! most `burst` tokens. A request takes one token, and each `interval` adds one. For
-//! each key, the limiter stores only the moment at which the bucket will be full. It
-//! keeps at most `max_keys` keys and forgets the least recently used key first. A
-//! forgotten key has a full bucket again.
+//! most `burst` tokens. A request takes one token, and each `interval` adds one. For each
+//! key, the limiter stores only the moment at which the bucket will be full. It keeps at
+//! most `max_keys` keys and forgets the least recently used key first. A forgotten key
+//! has a full bucket again.
 //!
 //! Bounds: `max_keys` entries; a new key removes the least recently used one. A refused
 //! request takes no token and does not wait.

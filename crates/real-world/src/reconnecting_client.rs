@@ -1,21 +1,21 @@
 //! Keep one connection forever: reconnect with backoff, send pings, subscribe again.
 //!
 //! A task connects, and connects again after each loss. While there is no connection,
-//! requests wait. If the connection breaks after a request was sent and before its
-//! reply, the request fails with "maybe done". The client never repeats it, because
-//! only the caller knows whether a repeat is safe.
+//! requests wait. If the connection breaks after a request was sent and before its reply,
+//! the request fails with "maybe done". The client never repeats it, because only the
+//! caller knows whether a repeat is safe.
 //!
-//! A message (a frame) begins with its length. Replies come in the order of the
-//! requests, and each reply contains the number of its request. If a number shows that
-//! a reply is missing, the client closes the connection, so that no caller gets another
-//! caller's reply.
+//! A message (a frame) begins with its length. Replies come in the order of the requests,
+//! and each reply contains the number of its request. If a number shows that a reply is
+//! missing, the client closes the connection, so that no caller gets another caller's
+//! reply.
 //!
 //! Bounds: `Config` holds the sizes and times. `start` also returns the receiver of a
 //! channel of events: connections, losses, and messages that answer no request. If your
 //! program does not receive the events, the channel becomes full, and the client stops
-//! reading and reconnecting. Drop the receiver if you do not need the events. If a
-//! server answers pings but no requests, the client keeps the connection, and each
-//! request times out.
+//! reading and reconnecting. Drop the receiver if you do not need the events. If a server
+//! answers pings but no requests, the client keeps the connection, and each request times
+//! out.
 //!
 //! Trap: If the peer's machine or a cable fails, you get no error: reads wait forever,
 //! and writes succeed for minutes. So send pings, and take a connection for lost if

@@ -12,9 +12,9 @@
 //! Trap: If SIGHUP arrives before your program listens for it, it ends the program.
 //! Call `signal` first of all, before you read the file.
 //!
-//! Trap: If a user closes the terminal, your program gets SIGHUP as well. It then
-//! reloads and keeps running, unseen. Listen for SIGHUP only if the program runs as a
-//! service, without a terminal.
+//! Trap: If a user closes the terminal, your program gets SIGHUP as well. It then reloads
+//! and keeps running, unseen. Listen for SIGHUP only if the program runs as a service,
+//! without a terminal.
 //!
 //! Platforms: Windows has no SIGHUP. There the program listens for Ctrl-Break.
 //!

@@ -3,11 +3,11 @@
 //! A handler is an async function. axum fills its arguments from the request by their
 //! types, as FastAPI does; such types are called extractors. Handlers share state in an
 //! `Arc`. Middleware is an async function that gets the request and `next`, the rest of
-//! the chain. The layer that you add last runs first. To read a body in middleware,
-//! take it by `to_bytes` with a limit, and make the request again:
-//! `Request::from_parts(parts, Body::from(bytes))`.
-//! A nested router answers an unknown path with its own `fallback`, if it has one, and
-//! otherwise with the `fallback` of the outer router.
+//! the chain. The layer that you add last runs first. To read a body in middleware, take
+//! it by `to_bytes` with a limit, and make the request again:
+//! `Request::from_parts(parts, Body::from(bytes))`. A nested router answers an unknown
+//! path with its own `fallback`, if it has one, and otherwise with the `fallback` of the
+//! outer router.
 //!
 //! Bounds: A body of more than 2 MB is refused (413), which is axum's default.
 //! Unbounded: Users, connections, and the time of a request; `http_server` limits
@@ -15,9 +15,9 @@
 //!
 //! Trap: If the extractor of the body (`Json`, `String`) is not the last argument, the
 //! compiler reports only "the trait bound ... is not satisfied". Put
-//! `#[axum::debug_handler]` on the handler to see the reason. The compiler also refuses
-//! a middleware function if its last two arguments are not `Request` and `Next`, or if
-//! its `State` has another type than the state that you passed to `from_fn_with_state`.
+//! `#[axum::debug_handler]` on the handler to see the reason. The compiler also refuses a
+//! middleware function if its last two arguments are not `Request` and `Next`, or if its
+//! `State` has another type than the state that you passed to `from_fn_with_state`.
 //!
 //! Trap: If the client leaves, axum drops the handler, and the code of your middleware
 //! after `next.run` does not run. Put such code into the `Drop` of a guard, as `count`

@@ -9,11 +9,11 @@
 //!
 //! Bounds: One run of each job at a time. Unbounded: The jobs, and the time of a run.
 //!
-//! Trap: If you wait for the stop and for the tick in a plain `select!`, one more run
-//! may begin after the stop: if both are ready, `select!` takes one of them at random.
-//! With `biased`, it takes the first ready arm in the order written, so put the stop
-//! first, as here. The method `run_until_cancelled` of the token is no remedy: if both
-//! are ready, it takes the tick.
+//! Trap: If you wait for the stop and for the tick in a plain `select!`, one more run may
+//! begin after the stop: if both are ready, `select!` takes one of them at random. With
+//! `biased`, it takes the first ready arm in the order written, so put the stop first, as
+//! here. The method `run_until_cancelled` of the token is no remedy: if both are ready,
+//! it takes the tick.
 //!
 //! Trap: If `first`, the wait before the first run, is zero, all your processes run all
 //! jobs when they start, and load the database together. Give each process a random

@@ -1,13 +1,13 @@
 //! A server like asyncio's start_server: several addresses, start later, close.
 //!
-//! asyncio's `Server` becomes three things here: a task that accepts on each
-//! listener, a `CancellationToken` that ends the task, and a `TaskTracker` that
-//! counts the connections. `Server::close` ends the task and drops the listeners; the
-//! connections stay open.
+//! asyncio's `Server` becomes three things here: a task that accepts on each listener, a
+//! `CancellationToken` that ends the task, and a `TaskTracker` that counts the
+//! connections. `Server::close` ends the task and drops the listeners; the connections
+//! stay open.
 //!
 //! For asyncio's `start_serving=False`, call `bind` now and `Server::start_serving`
-//! later. `bind` returns sockets that do not listen yet, so they refuse clients. Until
-//! a socket listens, another program can take its port.
+//! later. `bind` returns sockets that do not listen yet, so they refuse clients. Until a
+//! socket listens, another program can take its port.
 //!
 //! A program that is not async, for example a test, can use the server too. It keeps a
 //! `Runtime`, starts the server inside `Runtime::enter`, and stops it by
@@ -16,10 +16,10 @@
 //! Bounds: At most `limit` connections are open; further clients wait. Unbounded: The
 //! time of a connection. Put a `timeout` into the handler.
 //!
-//! Trap: If you port a program that awaits `wait_closed` in Python up to 3.11, your
-//! stop may hang. In those versions `wait_closed` returns immediately. Here it waits
-//! until all connections have ended, as in Python since 3.12. Put a `timeout` around
-//! it, or call `close_clients`.
+//! Trap: If you port a program that awaits `wait_closed` in Python up to 3.11, your stop
+//! may hang. In those versions `wait_closed` returns immediately. Here it waits until all
+//! connections have ended, as in Python since 3.12. Put a `timeout` around it, or call
+//! `close_clients`.
 //!
 //! Trap: If you restart a server by SO_REUSEPORT (the old and the new process listen at
 //! the same port), some clients are reset. These clients wait in the backlog of the old

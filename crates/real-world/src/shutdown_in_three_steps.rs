@@ -1,14 +1,14 @@
 //! Shut down in three steps: wait for the signal, tell the tasks, wait for them.
 //!
 //! The tasks share a `CancellationToken`. Each task looks at it between two pieces of
-//! work, so it finishes its current piece. A `TaskTracker` of tokio-util spawns the
-//! tasks and waits for them. The token is asyncio's `Event`, and the tracker is its
-//! `TaskGroup`. The function `shutdown_signal` waits for Ctrl-C; you can also pass it
-//! to axum's `with_graceful_shutdown`.
+//! work, so it finishes its current piece. A `TaskTracker` of tokio-util spawns the tasks
+//! and waits for them. The token is asyncio's `Event`, and the tracker is its
+//! `TaskGroup`. The function `shutdown_signal` waits for Ctrl-C; you can also pass it to
+//! axum's `with_graceful_shutdown`.
 //!
-//! Trap: If you call `TaskTracker::wait` without `TaskTracker::close`, the program
-//! never ends. `wait` expects further tasks until the tracker is closed. Call `close`
-//! first, as step 3 does.
+//! Trap: If you call `TaskTracker::wait` without `TaskTracker::close`, the program never
+//! ends. `wait` expects further tasks until the tracker is closed. Call `close` first, as
+//! step 3 does.
 //!
 //! In production: Use `graceful_shutdown`. It limits the wait, names the tasks that hang,
 //! and listens for SIGTERM and a second signal.

@@ -13,12 +13,12 @@
 //!
 //! Trap: If your `acquire` calls itself to try again while it still holds the lock, it
 //! waits forever for its own lock. Do not count on the compiler: it refuses such a
-//! function ("recursion in an async fn requires boxing"), but accepts it once the call
-//! is boxed. Write a loop instead.
+//! function ("recursion in an async fn requires boxing"), but accepts it once the call is
+//! boxed. Write a loop instead.
 //!
-//! In production: The crate `governor` has a limit for each key and calls that cost
-//! more than one (`check_n`), and tells how many calls are left. But it lets nearly
-//! twice the limit into one window.
+//! In production: The crate `governor` has a limit for each key and calls that cost more
+//! than one (`check_n`), and tells how many calls are left. But it lets nearly twice the
+//! limit into one window.
 //!
 //! asyncio: asyncio.Lock, asyncio.sleep, asyncio.gather, asyncio.timeout, loop.time
 

@@ -9,13 +9,13 @@
 //! `readable` may return although there is nothing to read. Then `try_read` returns
 //! `WouldBlock`, and the task waits again.
 //!
-//! `TcpStream::from_std` takes over a socket of the standard library. For any other
-//! file descriptor, use `tokio::io::unix::AsyncFd`.
+//! `TcpStream::from_std` takes over a socket of the standard library. For any other file
+//! descriptor, use `tokio::io::unix::AsyncFd`.
 //!
 //! To notice that the peer has ended its side while you leave its data unread, await
 //! `ready(tokio::io::Interest::PRIORITY)` on Linux. On other systems, call `peek`: it
-//! returns 0 after the end, but only if no data is unread. A peer that has ended its
-//! side may still read what you send.
+//! returns 0 after the end, but only if no data is unread. A peer that has ended its side
+//! may still read what you send.
 //!
 //! Trap: If you restart a server that uses `TcpSocket`, it may be refused for a minute
 //! ("address in use"), because a `TcpSocket` has no option set, not even SO_REUSEADDR.

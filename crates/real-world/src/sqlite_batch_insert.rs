@@ -11,8 +11,8 @@
 //! Trap: If a server tells its client "stored" before the commit, a crash loses rows
 //! that the client takes for stored. So `insert` returns only after the commit.
 //!
-//! Trap: If you take every error of `insert` for a fault of your own row, you may give
-//! up a good row. A row that violates a constraint fails alone. But a full disk or
+//! Trap: If you take every error of `insert` for a fault of your own row, you may give up
+//! a good row. A row that violates a constraint fails alone. But a full disk or
 //! `ON CONFLICT ROLLBACK` ends the transaction: then no row of the batch is stored, and
 //! every caller gets the error. Insert the good rows again.
 //!

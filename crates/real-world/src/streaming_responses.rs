@@ -10,14 +10,14 @@
 //! [`MAX_ITEM`] bytes. Unbounded on the server: the length of a stream, and the time of a
 //! client that does not read. `http_server` limits both.
 //!
-//! Trap: If you set `timeout` on a reqwest client, it cuts off a long stream, because
-//! it limits the whole response. Set `read_timeout` instead, which limits the wait for
-//! each piece. But `read_timeout` also limits the whole time in which a request's body
-//! is sent. For uploads, use a second client without `read_timeout`.
+//! Trap: If you set `timeout` on a reqwest client, it cuts off a long stream, because it
+//! limits the whole response. Set `read_timeout` instead, which limits the wait for each
+//! piece. But `read_timeout` also limits the whole time in which a request's body is
+//! sent. For uploads, use a second client without `read_timeout`.
 //!
 //! Trap: If you feed the stream from a task through a channel, the task does not notice
-//! that the client has left until its next `send` fails. Until then it works for
-//! nobody. Let the task stop when `closed()` of its sender returns.
+//! that the client has left until its next `send` fails. Until then it works for nobody.
+//! Let the task stop when `closed()` of its sender returns.
 //!
 //! See also: `http_server`, `client_disconnects`, `websocket_server`, `generator`.
 //!

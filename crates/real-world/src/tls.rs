@@ -13,9 +13,9 @@
 //! connection's task: in the accept loop, one silent client would hold up all others.
 //! Failed handshakes are logged at the level DEBUG.
 //!
-//! Bounds: `Limits` holds the number of connections (further clients wait) and the
-//! times for handshake, handler and stop. Unbounded: The bytes that your handler keeps
-//! in memory. Limit them in the handler.
+//! Bounds: `Limits` holds the number of connections (further clients wait) and the times
+//! for handshake, handler and stop. Unbounded: The bytes that your handler keeps in
+//! memory. Limit them in the handler.
 //!
 //! Trap: If you write a request and then wait for the answer, both sides may wait
 //! forever. After `write_all`, up to 64 KiB may still be in rustls's buffer, and a read
@@ -27,9 +27,8 @@
 //! connection, because unread bytes are left. Call the function [`close`], which reads
 //! until the server ends.
 //!
-//! Trap: If you drop a connection without `shutdown`, the peer gets the error
-//! "peer closed connection without sending TLS close_notify". End each connection
-//! by [`close`].
+//! Trap: If you drop a connection without `shutdown`, the peer gets the error "peer
+//! closed connection without sending TLS close_notify". End each connection by [`close`].
 //!
 //! Platforms: On Windows (Wine), a refused certificate shows as "the handshake failed".
 //!

@@ -10,18 +10,18 @@
 //! expired value takes one of these places until somebody asks for it. Unbounded: The
 //! running loads, one per key, and their time.
 //!
-//! Trap: If you write a simple cache (look, load, store), a hundred callers that miss
-//! the same key start a hundred loads. Share one load, as here: one task loads, all
-//! callers wait for it, and no caller that leaves cancels it.
+//! Trap: If you write a simple cache (look, load, store), a hundred callers that miss the
+//! same key start a hundred loads. Share one load, as here: one task loads, all callers
+//! wait for it, and no caller that leaves cancels it.
 //!
 //! Trap: If you change the data while it is being loaded, that load stores the old
 //! value afterwards. Call `remove` after each change: then the result of such a load is
 //! not kept.
 //!
 //! In production: The crate `moka` has several locks instead of one, and removes the
-//! entries that are used least often. Each entry can have its own size and expiry. A
-//! test cannot pause moka's clock. Neither moka nor this cache counts hits, or returns
-//! an old value while a new one loads.
+//! entries that are used least often. Each entry can have its own size and expiry. A test
+//! cannot pause moka's clock. Neither moka nor this cache counts hits, or returns an old
+//! value while a new one loads.
 //!
 //! See also: `single_flight`, `request_handler`, `redis_cache`.
 //!

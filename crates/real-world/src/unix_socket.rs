@@ -1,10 +1,10 @@
 //! Unix domain socket server: stale socket file, file permissions, peer credentials.
 //!
 //! `tokio::net::UnixListener` is asyncio's `start_unix_server`, and you read and write
-//! its streams as with TCP. The socket file stays when its process dies, so a new
-//! server has to remove it. asyncio silently removes any socket file, even of a server
-//! that still runs. Here a server first locks a second file, and fails if another
-//! server holds the lock. The system releases the lock when a process dies.
+//! its streams as with TCP. The socket file stays when its process dies, so a new server
+//! has to remove it. asyncio silently removes any socket file, even of a server that
+//! still runs. Here a server first locks a second file, and fails if another server holds
+//! the lock. The system releases the lock when a process dies.
 //!
 //! Put the socket into a folder that only you can enter. For a moment, between its
 //! creation and the call that sets its mode, the file has the permissions of the umask,
@@ -16,8 +16,8 @@
 //!
 //! Trap: If you bind while the socket file exists, `bind` of Tokio fails with
 //! `AddrInUse`, even if its server is dead. If you first test by connecting and then
-//! remove the file, another server may have started in between, and you remove its
-//! file. Take a lock before the test, as here.
+//! remove the file, another server may have started in between, and you remove its file.
+//! Take a lock before the test, as here.
 //!
 //! In production: If systemd starts your server, systemd can open the socket. Then take
 //! the listener with the crate `listenfd` and bind nothing.

@@ -5,25 +5,25 @@
 //! file or the whole new one, even after a power cut. If the client disconnects, the
 //! hidden file is removed.
 //!
-//! The server refuses a resumed upload, as `curl -C` sends it with `Content-Range`.
-//! Such a body is only the rest of a file, and would replace the whole file.
+//! The server refuses a resumed upload, as `curl -C` sends it with `Content-Range`. Such
+//! a body is only the rest of a file, and would replace the whole file.
 //!
 //! Bounds: [`Limits`] holds the largest file, the longest waits and the most concurrent
-//! uploads. Above a limit the client gets the HTTP status 413 (file), 408 (wait) or 503
-//! (uploads). Unbounded: The stored files, and the connections that send no request;
+//! uploads. Above a limit the client gets the HTTP status 413 (file), 408 (wait) or
+//! 503 (uploads). Unbounded: The stored files, and the connections that send no request;
 //! `http_server` limits these connections.
 //!
-//! Trap: If you refuse a large body and close the connection immediately, the client
-//! may never see your answer. It is still sending, and its system reports "Connection
-//! reset by peer". Read on for a while after the answer; here the server does so for
-//! up to a second.
+//! Trap: If you refuse a large body and close the connection immediately, the client may
+//! never see your answer. It is still sending, and its system reports "Connection reset
+//! by peer". Read on for a while after the answer; here the server does so for up to a
+//! second.
 //!
-//! Trap: If you use a file name from the client as it is, a name such as `../../x`
-//! writes outside the folder. Accept only harmless characters, as `is_name` does:
-//! letters, digits, hyphens, underscores and dots, with no dot at the beginning.
+//! Trap: If you use a file name from the client as it is, a name such as `../../x` writes
+//! outside the folder. Accept only harmless characters, as `is_name` does: letters,
+//! digits, hyphens, underscores and dots, with no dot at the beginning.
 //!
-//! Trap: If you send the text of a disk error to the client, the client sees your
-//! paths. Send a general text, and write the error to your log.
+//! Trap: If you send the text of a disk error to the client, the client sees your paths.
+//! Send a general text, and write the error to your log.
 //!
 //! In production: The crate `tower-http` has limits of time and of bytes that you put
 //! around any handler of axum.

@@ -1,21 +1,21 @@
 //! Watch files: react once to a burst of changes in a folder, with a bounded queue.
 //!
-//! The crate `notify`, which Python's `watchfiles` uses too, calls a function of yours
-//! on its own thread. That function must not block, so it puts the changed paths into
-//! a queue by `try_send`. `FolderWatch::changes` collects paths until nothing has
-//! changed for a while.
+//! The crate `notify`, which Python's `watchfiles` uses too, calls a function of yours on
+//! its own thread. That function must not block, so it puts the changed paths into a
+//! queue by `try_send`. `FolderWatch::changes` collects paths until nothing has changed
+//! for a while.
 //!
-//! `changes` returns `Changes::Rescan` if paths may be missing: the queue was full, or
-//! a folder is new and got files before the watch on it began. Then read the whole
-//! folder again. In a mounted Kubernetes `ConfigMap`, the path that changes is the link
+//! `changes` returns `Changes::Rescan` if paths may be missing: the queue was full, or a
+//! folder is new and got files before the watch on it began. Then read the whole folder
+//! again. In a mounted Kubernetes `ConfigMap`, the path that changes is the link
 //! `..data`, not the file.
 //!
 //! Bounds: At most `capacity` paths are in the queue, and as many in the set of
 //! changes. Further ones are dropped, and you get `Rescan`.
 //!
-//! Trap: If you watch a single file, you see only the first change. Many editors write
-//! a new file and rename it, and your watch stays on the old file. Watch the folder
-//! that contains it.
+//! Trap: If you watch a single file, you see only the first change. Many editors write a
+//! new file and rename it, and your watch stays on the old file. Watch the folder that
+//! contains it.
 //!
 //! Trap: If you read a file at each event, your program never comes to rest, because
 //! opening the file is an event as well, of the kind `Access`. Skip these events.

@@ -1,22 +1,22 @@
 //! Web scraper: crawl a site politely, one page of a host at a time, with a delay.
 //!
 //! You pass a closure that visits a URL and returns the links that it has found. Each
-//! visit waits until its host may be asked again, and then runs in a task, so a slow
-//! host does not hold up the others. A link to a host that none of the first pages has
-//! is ignored. To stop, drop the `Crawl`. The demonstration also asks `robots_txt`.
+//! visit waits until its host may be asked again, and then runs in a task, so a slow host
+//! does not hold up the others. A link to a host that none of the first pages has is
+//! ignored. To stop, drop the `Crawl`. The demonstration also asks `robots_txt`.
 //!
 //! Bounds: [`Limits`] holds the depth, the number of visits and the delay. `fetch`
 //! returns an error for a page of more than `max_bytes` bytes. Of each page it takes at
 //! most 2,000 different links, and skips links of more than 2,000 bytes. The client's
 //! timeout limits a request.
 //!
-//! Trap: If your client follows redirects, a server can send it to pages that
-//! robots.txt forbids, or to an address inside your network. Turn redirects off, and
-//! treat the target of a redirect as a link of the page.
+//! Trap: If your client follows redirects, a server can send it to pages that robots.txt
+//! forbids, or to an address inside your network. Turn redirects off, and treat the
+//! target of a redirect as a link of the page.
 //!
 //! Trap: If you parse pages into a tree, as the crate `scraper` does, a hostile page of
-//! 2 MB of `<div>` costs minutes. Use a parser that makes no tree: `html5gum`, used
-//! here, reads a page in linear time.
+//! 2 MB of `<div>` costs minutes. Use a parser that makes no tree: `html5gum`, used here,
+//! reads a page in linear time.
 //!
 //! In production: The crate `spider` crawls whole sites, with robots.txt and a headless
 //! browser.

@@ -9,9 +9,9 @@
 //! Bounds: Unbounded: The text, which is in memory. To write a stream, see
 //! `download_to_file` and `file_processor`.
 //!
-//! Trap: If you use `tokio::fs::write`, it first empties the file. A reader may then
-//! see nothing or half of the text, and a crash or a full disk leaves the file that
-//! way. Write a second file and rename it, as here.
+//! Trap: If you use `tokio::fs::write`, it first empties the file. A reader may then see
+//! nothing or half of the text, and a crash or a full disk leaves the file that way.
+//! Write a second file and rename it, as here.
 //!
 //! Trap: If the path is a symbolic link, the rename replaces the link, and the file
 //! behind the link keeps its old text. Call `tokio::fs::canonicalize` on such a path

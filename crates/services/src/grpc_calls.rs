@@ -6,9 +6,9 @@
 //! own calls. In Python these are `timeout=` of a call and `context.time_remaining()`.
 //!
 //! If the client drops a call or a stream, the server drops the handler. Keep the tasks
-//! that a handler starts in a `JoinSet`, so that they end with the handler. If the
-//! server answers a client's stream before the stream ends, the call returns the
-//! answer, and the rest of the stream is dropped.
+//! that a handler starts in a `JoinSet`, so that they end with the handler. If the server
+//! answers a client's stream before the stream ends, the call returns the answer, and the
+//! rest of the stream is dropped.
 //!
 //! `tonic::transport::Channel` is the client's connection. If the server was away, the
 //! channel connects again at the next call, but it does not repeat the failed call. A
@@ -29,8 +29,8 @@
 //!
 //! In production: `Channel::balance_list` of tonic spreads calls over several servers,
 //! but keeps trying a server that is down. When one of two servers was down, a third of
-//! the calls failed with `Unavailable`. Repeat such a call if it is idempotent. While
-//! the list is empty, calls wait.
+//! the calls failed with `Unavailable`. Repeat such a call if it is idempotent. While the
+//! list is empty, calls wait.
 //!
 //! See also: `nats_request_reply`, `retry`, `rpc_over_one_connection`.
 //!

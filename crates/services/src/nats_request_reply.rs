@@ -5,14 +5,14 @@
 //! subscribe as one queue group, and the server gives each request to one instance. An
 //! instance that stops still answers the requests that it has received.
 //!
-//! Bounds: `Limits` holds the number of concurrent handlers and the times. A message
-//! has at most the server's `max_payload`, 1 MiB. Requests for which no handler is free
-//! wait in the instance, in its `Subscriber`. If that is full, further requests are
-//! dropped, and their callers time out.
+//! Bounds: `Limits` holds the number of concurrent handlers and the times. A message has
+//! at most the server's `max_payload`, 1 MiB. Requests for which no handler is free wait
+//! in the instance, in its `Subscriber`. If that is full, further requests are dropped,
+//! and their callers time out.
 //!
-//! Trap: If you treat a call that "timed out" as not done, you may do the work twice.
-//! The handler may still be running, or only its reply was lost. If you repeat a
-//! request, make it idempotent.
+//! Trap: If you treat a call that "timed out" as not done, you may do the work twice. The
+//! handler may still be running, or only its reply was lost. If you repeat a request,
+//! make it idempotent.
 //!
 //! See also: `nats_work_queue`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -5,21 +5,21 @@
 //! "cannot execute INSERT in a read-only transaction". In all three cases, `run` asks
 //! the hosts until one of them accepts writes, and repeats your work there.
 //!
-//! Bounds: The time `answer` limits each connect, and also each run of your work. Make
-//! it short, because each round of connects waits that long for each host that hangs.
-//! After the time `failover`, `run` returns the last error.
+//! Bounds: The time `answer` limits each connect, and also each run of your work. Make it
+//! short, because each round of connects waits that long for each host that hangs. After
+//! the time `failover`, `run` returns the last error.
 //!
-//! Trap: If you list several hosts in one URL and one of them hangs, the hosts behind
-//! it are never tried. A hanging host accepts the TCP connection and sends nothing, and
-//! `connect_timeout` limits only the TCP connect. Make a `Config` per host and limit
-//! the whole connect, as `answer` does here.
+//! Trap: If you list several hosts in one URL and one of them hangs, the hosts behind it
+//! are never tried. A hanging host accepts the TCP connection and sends nothing, and
+//! `connect_timeout` limits only the TCP connect. Make a `Config` per host and limit the
+//! whole connect, as `answer` does here.
 //!
 //! Trap: If the answer to a commit is lost, the commit may have been done, and `run`
 //! repeats your work: make it idempotent. Without synchronous replication, a failover
 //! may even lose a commit that returned Ok.
 //!
-//! In production: After a failover, a pool still has connections to the old primary.
-//! When a call fails because of the failover, close all of them, for example with
+//! In production: After a failover, a pool still has connections to the old primary. When
+//! a call fails because of the failover, close all of them, for example with
 //! `Pool::retain` of `deadpool-postgres`.
 //!
 //! See also: `pg_pool`, `pg_transaction`, `pg_idempotency_key`.

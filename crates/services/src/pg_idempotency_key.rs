@@ -6,9 +6,9 @@
 //! runs, the second request waits. If the first request fails, the key is free again.
 //!
 //! Bounds: A request that waits for another one with its key for longer than `limit`
-//! fails (HTTP status 409). If your program hangs in the transaction, PostgreSQL ends
-//! the connection after `limit`, so that the key is free again. Unbounded: The table.
-//! Delete keys that no client repeats, for example after a day.
+//! fails (HTTP status 409). If your program hangs in the transaction, PostgreSQL ends the
+//! connection after `limit`, so that the key is free again. Unbounded: The table. Delete
+//! keys that no client repeats, for example after a day.
 //!
 //! Trap: If you look for the key by SELECT and then INSERT, two requests at the same
 //! time both find nothing, and both take the customer's money. Insert first: the second

@@ -1,9 +1,8 @@
 //! Elect a leader with an advisory lock: one of many programs works, the others wait.
 //!
-//! All programs ask PostgreSQL for one advisory lock (a lock that belongs to no row).
-//! The program that holds it is the leader. The lock belongs to the leader's
-//! connection: if the leader is killed, the server releases the lock, and another
-//! program leads.
+//! All programs ask PostgreSQL for one advisory lock (a lock that belongs to no row). The
+//! program that holds it is the leader. The lock belongs to the leader's connection: if
+//! the leader is killed, the server releases the lock, and another program leads.
 //!
 //! You choose the lease, the longest time for which a leader may be silent. The leader
 //! queries the server three times per lease. If no answer comes, or the connection is
@@ -14,10 +13,9 @@
 //! Bounds: A wait for the server's answer ends after the lease at the latest.
 //! Unbounded: The wait for the lock.
 //!
-//! Trap: If your leader hangs and wakes up, it may write before it notices that
-//! another program leads. So each leadership has a number, the term, which is higher
-//! than all before. Call `Term::check` in the transaction that writes: for an old
-//! leader it fails.
+//! Trap: If your leader hangs and wakes up, it may write before it notices that another
+//! program leads. So each leadership has a number, the term, which is higher than all
+//! before. Call `Term::check` in the transaction that writes: for an old leader it fails.
 //!
 //! Trap: If you take the lock on a connection of a pool, two parts of your program may
 //! both believe that they lead. The lock is not released when the connection returns to

@@ -8,9 +8,9 @@
 //! `deadpool-postgres` does not. So this pool runs its own SQL, the constant `RESET`,
 //! before the next call: no call finds the settings or locks of an earlier one.
 //!
-//! `prepare_cached` keeps a prepared statement as long as its connection. Pass values
-//! as parameters, or a new statement is kept for each value. Behind PgBouncer, a proxy
-//! that shares connections, `prepare_cached` may fail.
+//! `prepare_cached` keeps a prepared statement as long as its connection. Pass values as
+//! parameters, or a new statement is kept for each value. Behind PgBouncer, a proxy that
+//! shares connections, `prepare_cached` may fail.
 //!
 //! Bounds: `Limits` holds the number of connections and the times. A call fails after
 //! at most `acquire`, `connect` and `work` together. Unbounded: The calls that wait for
@@ -19,11 +19,11 @@
 //! Trap: If you use deadpool's `RecyclingMethod::Verified`, it only checks that a
 //! connection still answers. If one call forgets to commit, the next call runs inside
 //! that open transaction: its insert succeeds, and is lost when the connection closes.
-//! Here `RESET` fails on purpose inside an open transaction, and the pool then closes
-//! the connection.
+//! Here `RESET` fails on purpose inside an open transaction, and the pool then closes the
+//! connection.
 //!
-//! Trap: If you print a `tokio_postgres::Error` with `{}`, you see only "db error".
-//! Call its method `as_db_error`, which returns the server's message.
+//! Trap: If you print a `tokio_postgres::Error` with `{}`, you see only "db error". Call
+//! its method `as_db_error`, which returns the server's message.
 //!
 //! See also: `pg_tls`, `sqlite_pool`, `connection_pool`.
 //!

@@ -9,14 +9,14 @@
 //! (`connect_timeout` of tokio-postgres does not limit the handshake.)
 //!
 //! Trap: If you leave `sslmode` at its default, `prefer`, your password and data may
-//! travel in plain text. This happens if the server, or an attacker in its place,
-//! reports that it has no TLS. It always happens if you pass `tokio_postgres::NoTls` in
-//! place of a TLS connector. Set `SslMode::Require`.
+//! travel in plain text. This happens if the server, or an attacker in its place, reports
+//! that it has no TLS. It always happens if you pass `tokio_postgres::NoTls` in place of
+//! a TLS connector. Set `SslMode::Require`.
 //!
 //! Trap: If you cancel a query by `cancel_query(NoTls)`, it fails with "no TLS
 //! implementation configured", because the client opens a second connection for the
-//! cancellation. With `prefer` it even sends the key for the cancellation in plain
-//! text. Pass the TLS connector to `cancel_query`.
+//! cancellation. With `prefer` it even sends the key for the cancellation in plain text.
+//! Pass the TLS connector to `cancel_query`.
 //!
 //! See also: `tls`, `pg_pool`.
 //!

@@ -1,10 +1,10 @@
 //! Follow one request through a job queue: its trace id travels with the job.
 //!
 //! A trace id is a number that all log lines of a request share. A task keeps it in a
-//! task-local, which is a `ContextVar` in asyncio. `add` stores the id in a column of
-//! the job, in the form of the W3C's header `traceparent`. The worker handles the job
-//! in a span (a part of a trace, with a begin and an end) of the same trace. So all log
-//! lines of a request have one id, on every machine.
+//! task-local, which is a `ContextVar` in asyncio. `add` stores the id in a column of the
+//! job, in the form of the W3C's header `traceparent`. The worker handles the job in a
+//! span (a part of a trace, with a begin and an end) of the same trace. So all log lines
+//! of a request have one id, on every machine.
 //!
 //! Each attempt to handle a job is a separate span. If you send jobs over NATS instead,
 //! send `traceparent` as a header of the message.
@@ -12,11 +12,10 @@
 //! Bounds: A call of `work` handles one job. Unbounded: The table, and the time of a
 //! handler.
 //!
-//! Trap: If you spawn a task and call `add` in it, the job begins a new trace, and
-//! you cannot find the job by the request's id. A spawned task does not inherit a
-//! task-local, whereas asyncio's `create_task` copies the context. Call
-//! `TraceParent::current` before you spawn, and pass the task's future to `scope`
-//! of that value.
+//! Trap: If you spawn a task and call `add` in it, the job begins a new trace, and you
+//! cannot find the job by the request's id. A spawned task does not inherit a task-local,
+//! whereas asyncio's `create_task` copies the context. Call `TraceParent::current` before
+//! you spawn, and pass the task's future to `scope` of that value.
 //!
 //! In production: The crate `tracing-opentelemetry` passes the spans to OpenTelemetry.
 //! Its `TraceContextPropagator` fills a map of headers. Add a column for this map to

@@ -1,10 +1,10 @@
 //! Receive messages by Redis pub/sub: subscribe again after an outage, report gaps.
 //!
-//! Redis sends a message to the subscribers that are connected at that moment, and
-//! keeps nothing. So messages are missing after an outage. The function `subscribe` of
-//! this file subscribes again, and sends you an `Event::Gap` (a value of this file's
-//! enum): read your data again then. redis-py's `listen` connects again by itself too,
-//! but it reports no gap: you only get one more message of the type `subscribe`.
+//! Redis sends a message to the subscribers that are connected at that moment, and keeps
+//! nothing. So messages are missing after an outage. The function `subscribe` of this
+//! file subscribes again, and sends you an `Event::Gap` (a value of this file's enum):
+//! read your data again then. redis-py's `listen` connects again by itself too, but it
+//! reports no gap: you only get one more message of the type `subscribe`.
 //!
 //! Bounds: At most `capacity` events wait for your code. If you read too slowly,
 //! further messages are dropped, and an `Event::Gap` tells you.

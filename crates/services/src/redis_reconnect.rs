@@ -9,8 +9,8 @@
 //!
 //! Bounds: A call fails after `limit`, which includes the wait for a new connection.
 //! After the server was silent, new calls work within about twice `limit`. The
-//! `ConnectionManager` has two timeouts of its own, and both are set to `limit` here.
-//! The connection timeout is for making a connection, with its handshake. The response
+//! `ConnectionManager` has two timeouts of its own, and both are set to `limit` here. The
+//! connection timeout is for making a connection, with its handshake. The response
 //! timeout is for the answers after that.
 //!
 //! Trap: If a call fails here, the server may have executed it, and nothing repeats the

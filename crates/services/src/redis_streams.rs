@@ -22,8 +22,8 @@
 //! worker, which is never run. Continue at the cursor that the command returns.
 //!
 //! In production: Take connections from the example `redis_reconnect`, with a limit
-//! longer than `block`. The `ConnectionManager` of the crate redis keeps a connection
-//! whose server no longer answers, and then each call times out.
+//! longer than the wait for a job. The `ConnectionManager` of the crate redis keeps a
+//! connection whose server no longer answers, and then each call times out.
 //!
 //! See also: `job_workers`, `redis_job_queue`, `redis_reconnect`.
 //!
