@@ -2,8 +2,8 @@
 //!
 //! `TcpStream::connect` is asyncio's `open_connection`: it looks the name up and tries
 //! each address. Neither function has a time limit, and an address that does not answer
-//! costs two minutes. Tokio's stream has no read timeout either. (The standard library's
-//! stream has `set_read_timeout`.) So put a `timeout` around each step.
+//! costs two minutes. Tokio's stream has no read timeout either. (The standard library
+//! has `std::net::TcpStream::set_read_timeout`.) So put a `timeout` around each step.
 //!
 //! To set keepalive or TCP_USER_TIMEOUT, use the crate socket2 and its
 //! `socket2::SockRef`. Try the program: `nc -l 8080` in one terminal,

@@ -15,8 +15,8 @@
 //! target of a redirect as a link of the page.
 //!
 //! Trap: If you parse pages into a tree, as the crate `scraper` does, a hostile page of
-//! 2 MB of `<div>` costs minutes. Use a parser that makes no tree: `html5gum`, used here,
-//! reads a page in linear time.
+//! 2 MB of nested tags costs minutes. Use a parser that makes no tree: `html5gum`, used
+//! here, reads a page in linear time.
 //!
 //! In production: The crate `spider` crawls whole sites, with robots.txt and a headless
 //! browser.
