@@ -11,9 +11,10 @@
 //! Trap: If you do not call `close`, the tracker's `wait` never returns, even when all
 //! tasks have ended.
 //!
-//! Trap: If you leave a task that may fail to a tracker, you do not hear of its error or
-//! its panic: a tracker ignores both. Python's `TaskGroup` raises them. Spawn such a task
-//! into a `JoinSet` instead, a set of tasks that returns the result or the panic of each.
+//! Trap: If you spawn a task into a tracker and the task fails, you do not hear of its
+//! error or its panic: a tracker ignores both. Python's `TaskGroup` raises them. If a
+//! task may fail, spawn it into a `JoinSet`, a set of tasks that returns the result or
+//! the panic of each.
 //!
 //! See also: `create_task`, `drop_or_detach`, `graceful_shutdown`, `background_task`.
 //!

@@ -3,18 +3,19 @@
 //! A task may continue on another thread after each await, so all values that it keeps
 //! across an await must be `Send` (may move to another thread). An `Rc`, which counts
 //! references without a lock, is not `Send`. Use an `Arc`, or drop the `Rc` before the
-//! await, in a block. Tasks of a `LocalSet` stay on one thread, as tasks of asyncio do.
-//! For a program whose tasks all stay on one thread, write
-//! `#[tokio::main(flavor = "local")]`.
+//! await, in a block.
+//!
+//! Tasks of a `LocalSet` stay on one thread, as tasks of asyncio do, and need not be
+//! `Send`. Spawn them by `spawn_local` inside the set. For a program whose tasks all stay
+//! on one thread, write `#[tokio::main(flavor = "local")]`: there, `spawn_local` needs no
+//! set. In any other place, it panics: "called from outside of a `task::LocalSet`".
 //!
 //! Trap: If a task keeps an `Rc` across an await, the compiler's message points at
 //! `spawn`, not at the cause: "future cannot be sent between threads safely". Look
 //! further down for the line with "which is not `Send`", which shows the value.
 //!
 //! Trap: If you do not await a `LocalSet`, its tasks do not run. Await the set itself, or
-//! pass a future to its `run_until`. If you call `spawn_local` elsewhere, it panics:
-//! "called from outside of a `task::LocalSet`". `spawn_local` works inside a set, and in
-//! a program with `flavor = "local"`.
+//! pass a future to its `run_until`.
 //!
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.
 //!

@@ -12,8 +12,8 @@
 //!
 //! If you write a `select!` instead, begin it with `biased;` and the arm of the token.
 //! With `biased`, `select!` tries the arms in the order written. Without `biased`, it
-//! begins with a random arm. Then, in half the runs, the last worker still passes the
-//! barrier, although another worker has failed.
+//! begins with a random arm. If the token is cancelled just before the last worker comes
+//! to the barrier, this worker then passes the barrier in half the runs.
 //!
 //! Trap: If a task gives up waiting after a timeout, Tokio still counts it, so the
 //! barrier opens one task too early. asyncio forgets that task. After a timeout, use a

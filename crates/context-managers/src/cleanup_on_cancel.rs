@@ -10,8 +10,9 @@
 //! after an error of the body, but never after an `abort`. Pass the body and the clean-up
 //! to `with_clean_up` instead.
 //!
-//! Trap: If `main` ends during a clean-up, the clean-up is dropped half-way. Wait for the
-//! `TaskTracker` that you passed to `with_clean_up` first.
+//! Trap: If `main` ends during a clean-up, the clean-up is dropped half-way. You pass a
+//! `TaskTracker`, which counts the tasks, to `with_clean_up`. At the end of `main`, wait
+//! for this tracker.
 //!
 //! See also: `drop_guard`, `exit_stack`, `shield_and_clean_up`, `graceful_shutdown`.
 //!

@@ -1,13 +1,15 @@
 //! Time out blocking code: why `timeout` does not stop it, and a stop flag that does.
 //!
 //! A timeout can stop a call only at an await. Blocking code has no await, so `timeout`
-//! notices too late, and returns the result. Split the work and check a flag between the
-//! parts. A guard (a value with a `Drop`) sets the flag when the caller is dropped, for
-//! example by a timeout.
+//! notices too late, and returns the result. So run the work in `spawn_blocking`, on
+//! another thread, split it, and check a flag between the parts. The caller only awaits
+//! the thread, so a timeout can drop the caller. A guard (a value with a `Drop`) in the
+//! caller then sets the flag.
 //!
 //! Trap: If you put a `timeout` around `spawn_blocking` (`asyncio.to_thread`), the wait
 //! ends in time, but the thread keeps working, even after an `abort`. Tokio's runtime
-//! cannot shut down until the thread has finished.
+//! cannot shut down until the thread has finished. Call `run_blocking`, which sets the
+//! flag when its future is dropped, or `run_blocking_for`, which has a limit of its own.
 //!
 //! In production: If a long call cannot be split, run it in a separate process
 //! (`tokio::process`). A process can be killed.

@@ -6,7 +6,7 @@
 //! plain form.
 //!
 //! Trap: If you write `?` outside the async block, it leaves the function before the
-//! clean-up.
+//! clean-up. Write all that may fail inside the block.
 //!
 //! Trap: If a `match` lacks one kind of error, the compiler reports "non-exhaustive
 //! patterns". Handle the kinds that you expect, and return the rest.

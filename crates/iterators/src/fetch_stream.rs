@@ -1,8 +1,8 @@
 //! Fetch one address after another: an async generator driven by its consumer.
 //!
 //! The next fetch starts when the loop asks for the next page, in Tokio as in asyncio. If
-//! the loop stops early, no further page is fetched. `fetch_all` accepts borrowed and
-//! owned addresses; a task needs owned ones or literals.
+//! the loop stops early, no further page is fetched. `fetch_all` accepts URLs as `&str`
+//! or `String`. If you move the stream into a spawned task, pass `String`s or literals.
 //!
 //! Bounds: One fetch runs at a time, and one page is in memory.
 //!

@@ -9,10 +9,10 @@
 //! escapes outside of method". The `'static` in the type means that the stream borrows
 //! nothing. Copy what the stream needs out of `self` first, as `prices` does.
 //!
-//! Trap: If an `async fn` of the struct takes `&self`, `tokio::spawn` refuses the future
-//! of `watch`: "future cannot be sent between threads safely". Several threads could hold
-//! a `&self` at the same time, but a `BoxStream` is not `Sync`: threads may not share it.
-//! Take `&mut self`, as `report` does: only one caller at a time can hold it.
+//! Trap: If `report`, which `watch` awaits, takes `&self`, `tokio::spawn` refuses the
+//! future of `watch`: "future cannot be sent between threads safely". Several threads
+//! could hold a `&self` at the same time, but a `BoxStream` is not `Sync`: threads may
+//! not share it. Take `&mut self`, as here: only one caller at a time can hold it.
 //!
 //! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!

@@ -10,9 +10,9 @@
 //! Like httpx, this client does not follow redirects, because a redirect could send your
 //! secret to another host.
 //!
-//! Bounds: [`Limits`] holds the number of attempts, the longest pause and the largest
-//! body. A larger body is an error. reqwest has no timeout by default: give `new` a
-//! builder with a timeout, which then limits each attempt. Unbounded: Concurrent calls;
+//! Bounds: In [`Limits`] you set the number of attempts, the longest pause and the
+//! largest body. A larger body is an error. reqwest has no timeout by default: give `new`
+//! a builder with a timeout, which then limits each attempt. Unbounded: Concurrent calls;
 //! see `connection_limits`.
 //!
 //! Trap: If you build URLs with `Url::join`, a call may go to the wrong place, because

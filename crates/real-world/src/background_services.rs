@@ -6,8 +6,8 @@
 //! still await and clean up, and after a grace period it aborts them. The supervisor
 //! does not listen for signals: call `stop` when one arrives, as `main` does.
 //!
-//! Bounds: `Restarts` holds the pauses, and the number of restarts in a row after which a
-//! service is given up. `stop` takes its grace period and at most another second.
+//! Bounds: In `Restarts` you set the pauses, and the number of restarts in a row after
+//! which a service is given up. `stop` takes its grace period and at most another second.
 //!
 //! Trap: If you only spawn a service and it panics, the service is gone, and your
 //! program continues without it, as in asyncio. Supervise it, or await its handle.

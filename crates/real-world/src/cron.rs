@@ -13,9 +13,9 @@
 //! Sleep for at most a minute, then read the wall clock again.
 //!
 //! Trap: If you rely on the system's time zone, the job runs at three in UTC in most
-//! containers. If you name a zone, a container without time zones fails: "failed to
-//! find time zone". Name the zone, and put the database of zones into your program by
-//! jiff's feature `tzdb-bundle-always`.
+//! containers. If you name a zone, a container without time zones fails: "failed to find
+//! time zone". Name the zone, and put the database of zones into your program by the
+//! feature `tzdb-bundle-always` of the crate `jiff`, which is used here for dates.
 //!
 //! In production: The crate `croner` reads cron expressions. It uses the types of the
 //! crate chrono.

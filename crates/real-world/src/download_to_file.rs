@@ -5,9 +5,9 @@
 //! fails or its future is dropped, the temporary file is removed. So half a file never
 //! has the name of a whole one.
 //!
-//! Bounds: [`Limits`] holds the most bytes, the longest wait for a piece, and the
-//! longest time of the download. Above a limit, `download` returns an error. It keeps
-//! one megabyte in memory.
+//! Bounds: In [`Limits`] you set the largest number of bytes, the longest wait for a
+//! piece, and the longest time of the download. Above a limit, `download` returns an
+//! error. It keeps one megabyte in memory.
 //!
 //! Trap: With only a limit for each wait, a server that sends one byte per second keeps
 //! the download running for weeks. With only a limit for the whole time, a large file

@@ -10,10 +10,11 @@
 //! place of the connection in this server. In `on_upgrade`, pass the future of the
 //! WebSocket to [`Place::run`].
 //!
-//! Bounds: `Limits` holds the connections (further clients wait), the largest body (above
-//! it 413) and the times. Each connection has a buffer of 16 KiB. A client that never
-//! reads is cut off when its connection reaches the age `connection`, and then the time
-//! `drain` has passed.
+//! Bounds: In `Limits` you set the number of connections (further clients wait), the
+//! largest body (above it, the answer is 413), and how long headers, a request, a
+//! connection and the stop may take. Each connection has a buffer of 16 KiB. A client
+//! that never reads is cut off when its connection reaches the age `connection`, and then
+//! the time `drain` has passed.
 //!
 //! Trap: If the client leaves, hyper and axum drop the handler at its current await, so
 //! half of its work may be done; FastAPI lets it finish. Here the middleware `finish`

@@ -3,13 +3,15 @@
 //! For each TLS handshake, the server asks the struct `Certificate` for the certificate
 //! chain and the key. So after `reload`, new connections get the new certificate. As a
 //! client, reqwest trusts the authorities of the system, or only yours with
-//! `tls_certs_only`. This server answers 501 to a WebSocket, because its limits would not
-//! include the WebSocket. For a WebSocket over TLS, make the encrypted stream as the
-//! example `tls` does, and use it as `websocket_server` does.
+//! `tls_certs_only`.
 //!
-//! Bounds: `Limits` holds the connections (further clients wait) and the times of a
-//! connection. To limit the time and the body of a request, add the layers of
-//! `axum_service`.
+//! This server refuses WebSockets with the status 501: a WebSocket outlives its request,
+//! so the limits below would not count it. For a WebSocket over TLS, make the encrypted
+//! stream as the example `tls` does, and use it as `websocket_server` does.
+//!
+//! Bounds: In `Limits` you set the number of connections (further clients wait), and how
+//! long a handshake, headers, a connection and the stop may take. To limit the time and
+//! the body of a request, add the layers of `axum_service`.
 //!
 //! Trap: If you renew the certificate while `reload` reads, it may get a new chain and
 //! an old key, and fails: "keys may not be consistent: KeyMismatch". Here the server

@@ -14,8 +14,9 @@
 //! begin with their length, use `LengthDelimitedCodec`; its limit is changed by
 //! `LengthDelimitedCodec::set_max_frame_length`.
 //!
-//! Bounds: `Limits` holds the connections (further clients wait), the longest line, the
-//! times (then the connection ends), and how many names the clients may store.
+//! Bounds: In `Limits` you set the number of connections (further clients wait), the
+//! longest line, how many names the clients may store, and how long the server waits for
+//! a line and for a client that does not read (then the connection ends).
 //! `LinesCodec::new` and `read_line` have no limit for a line.
 //!
 //! Trap: If a connection breaks in the middle of a line, `LinesCodec`, `read_line` and

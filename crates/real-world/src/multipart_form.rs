@@ -9,9 +9,10 @@
 //! header Content-Length. With `Part::stream` that header is missing, and some servers
 //! refuse the form: use `Part::stream_with_length`.
 //!
-//! Bounds: [`Limits`] holds the sizes and times of a form, and [`MAX_NAME`] the longest
-//! name; above them `receive` fails. A form takes about [`UNPARSED`] bytes of memory.
-//! Unbounded: The number of forms and connections. Serve the routes with `http_server`.
+//! Bounds: In [`Limits`] you set how large a form and its fields may be, how many parts
+//! it may have, and how long it may take. [`MAX_NAME`] is the longest name. Above a
+//! limit, `receive` fails. A form takes about [`UNPARSED`] bytes of memory. Unbounded:
+//! The number of forms and connections. Serve the routes with `http_server`.
 //!
 //! Trap: If you read a form with axum's `Multipart` alone, a client can fill your memory.
 //! `Multipart` keeps the headers of a part, and all bytes before the first boundary (the

@@ -18,9 +18,10 @@
 //! with the function [`network`], which returns the same key for all of them.
 //!
 //! In production: The crate `governor` also has requests that cost more than one
-//! (`check_key_n`), and tells how many are left, for the header
-//! `X-RateLimit-Remaining`. In tests, its `FakeRelativeClock` replaces the clock, but
-//! `until_ready` still waits on the real clock.
+//! (`check_key_n`), and tells how many are left, for the header `X-RateLimit-Remaining`.
+//! In tests, you can give it a `FakeRelativeClock`, which you move by hand. Only its
+//! method `until_ready`, which waits until a request may begin, does not follow that
+//! clock: it waits in real time.
 //!
 //! See also: `token_bucket`, `sliding_window`, `axum_service`, `connection_limits`.
 //!

@@ -7,8 +7,9 @@
 //! breaks, all calls fail. The function `answer` is the server's side of one
 //! connection; accept connections as in `servers`.
 //!
-//! Bounds: `Limits` holds the largest payload and the times. Each side holds at most
-//! `calls` requests and as many replies; further calls wait.
+//! Bounds: In `Limits` you set the largest payload, how long a call may take, and how
+//! long a connection may be silent. Each side holds at most `calls` requests and as many
+//! replies; further calls wait.
 //!
 //! Trap: If callers write to the connection themselves, a caller that is dropped in
 //! `write_all` has sent half a frame, and the peer misreads all later frames. In

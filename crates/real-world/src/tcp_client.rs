@@ -9,7 +9,7 @@
 //! `socket2::SockRef`. Try the program: `nc -l 8080` in one terminal,
 //! `cargo run -- 127.0.0.1:8080 hello` in another.
 //!
-//! Bounds: [`Limits`] holds the time to connect, the time of the exchange, and the
+//! Bounds: In [`Limits`] you set how long the connect and the exchange may take, and the
 //! longest answer. Above a limit, `ask` returns an error.
 //!
 //! Trap: If you drop the stream right after `write_all`, the server may never get your

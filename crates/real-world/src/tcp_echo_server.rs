@@ -10,10 +10,10 @@
 //! it: `cargo run -- 127.0.0.1:8080`, then `nc 127.0.0.1 8080` in another terminal.
 //! `echo_server` is the same without limits.
 //!
-//! Bounds: `Limits` holds the number of connections (further clients wait), the idle
-//! time (then the connection is closed) and the time for the stop. Each connection
-//! takes 4 KiB. `idle` limits one read or write: a client that sends one byte now and
-//! then keeps its permit.
+//! Bounds: In `Limits` you set the number of connections (further clients wait), the idle
+//! time (then the connection is closed) and the time for the stop. Each connection takes
+//! 4 KiB. `idle` limits one read or write: a client that sends one byte now and then
+//! keeps its permit.
 //!
 //! Trap: If you write `listener.accept().await?`, the server ends when the process has
 //! no free file descriptor. asyncio's `start_server` survives this error, and so does

@@ -6,8 +6,8 @@
 //! count the bytes, copy each direction yourself inside `tokio::try_join!`, and call
 //! `AsyncWriteExt::shutdown` where a direction ends.
 //!
-//! Bounds: `Limits` holds the number of connections (further clients wait), the time to
-//! connect and the idle time (then the connection is reset). Each connection takes two
+//! Bounds: In `Limits` you set the number of connections (further clients wait), the time
+//! to connect and the idle time (then the connection is reset). Each connection takes two
 //! sockets and 16 KiB. A peer that sends one byte now and then keeps its permit.
 //!
 //! Trap: If you put an idle timeout on each read, you cut off a long download, because

@@ -13,8 +13,8 @@
 //! connection's task: in the accept loop, one silent client would hold up all others.
 //! Failed handshakes are logged at the level DEBUG.
 //!
-//! Bounds: `Limits` holds the number of connections (further clients wait) and the times
-//! for handshake, handler and stop. Unbounded: The bytes that your handler keeps in
+//! Bounds: In `Limits` you set the number of connections (further clients wait) and the
+//! times for handshake, handler and stop. Unbounded: The bytes that your handler keeps in
 //! memory. Limit them in the handler.
 //!
 //! Trap: If you write a request and then wait for the answer, both sides may wait

@@ -11,8 +11,8 @@
 //! and other users may connect. So `accept` also asks the system for the user of each
 //! client (the peer credentials).
 //!
-//! Bounds: `Limits` holds the connections (further clients wait) and the time for a
-//! client. A path of more than about a hundred bytes is an error.
+//! Bounds: In `Limits` you set the number of connections (further clients wait) and how
+//! long a client may take to read. A path of more than about a hundred bytes is an error.
 //!
 //! Trap: If you bind while the socket file exists, `bind` of Tokio fails with
 //! `AddrInUse`, even if its server is dead. If you first test by connecting and then

@@ -8,10 +8,10 @@
 //! The server refuses a resumed upload, as `curl -C` sends it with `Content-Range`. Such
 //! a body is only the rest of a file, and would replace the whole file.
 //!
-//! Bounds: [`Limits`] holds the largest file, the longest waits and the most concurrent
-//! uploads. Above a limit the client gets the HTTP status 413 (file), 408 (wait) or
-//! 503 (uploads). Unbounded: The stored files, and the connections that send no request;
-//! `http_server` limits these connections.
+//! Bounds: In [`Limits`] you set the largest file, the longest waits and how many uploads
+//! may run concurrently. Above a limit the client gets the HTTP status 413 (file),
+//! 408 (wait) or 503 (uploads). Unbounded: The stored files, and the connections that
+//! send no request; `http_server` limits these connections.
 //!
 //! Trap: If you refuse a large body and close the connection immediately, the client may
 //! never see your answer. It is still sending, and its system reports "Connection reset

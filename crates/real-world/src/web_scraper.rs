@@ -5,10 +5,11 @@
 //! does not hold up the others. A link to a host that none of the first pages has is
 //! ignored. To stop, drop the `Crawl`. The demonstration also asks `robots_txt`.
 //!
-//! Bounds: [`Limits`] holds the depth, the number of visits and the delay. `fetch`
-//! returns an error for a page of more than `max_bytes` bytes. Of each page it takes at
-//! most 2,000 different links, and skips links of more than 2,000 bytes. The client's
-//! timeout limits a request.
+//! Bounds: In [`Limits`] you set how deep links are followed, how many pages there are at
+//! most, how many visits run concurrently, and the delay. `fetch` returns an error for a
+//! page of more than `max_bytes` bytes. Of each page it takes at most 2,000 different
+//! links, and skips links of more than 2,000 bytes. The client's timeout limits a
+//! request.
 //!
 //! Trap: If your client follows redirects, a server can send it to pages that robots.txt
 //! forbids, or to an address inside your network. Turn redirects off, and treat the

@@ -5,9 +5,9 @@
 //! returns to the pool, which rolls back uncommitted changes. Pass values only as
 //! parameters, never in the text of a statement.
 //!
-//! Bounds: `Limits` holds the number of connections, the longest wait for one, and the
-//! longest statement; after these times the call fails. Unbounded: A list is as long as
-//! the result. Write a `LIMIT` into the query, or use a stream.
+//! Bounds: In `Limits` you set the number of connections, the longest wait for one, and
+//! the longest statement. After these times the call fails. Unbounded: A list is as long
+//! as the result. Write a `LIMIT` into the query, or use a stream.
 //!
 //! Trap: If you call mysql_async's `get_conn` without a timeout, it waits forever when
 //! all connections are in use or the server does not answer. Put a `timeout` around it,

@@ -5,10 +5,11 @@
 //! subscribe as one queue group, and the server gives each request to one instance. An
 //! instance that stops still answers the requests that it has received.
 //!
-//! Bounds: `Limits` holds the number of concurrent handlers and the times. A message has
-//! at most the server's `max_payload`, 1 MiB. Requests for which no handler is free wait
-//! in the instance, in its `Subscriber`. If that is full, further requests are dropped,
-//! and their callers time out.
+//! Bounds: In `Limits` you set how many handlers run concurrently, how long each may run,
+//! and how long the stop may take. A message has at most the server's `max_payload`,
+//! 1 MiB. Requests for which no handler is free wait in the instance, in its
+//! `Subscriber`. If that is full, further requests are dropped, and their callers time
+//! out.
 //!
 //! Trap: If you treat a call that "timed out" as not done, you may do the work twice. The
 //! handler may still be running, or only its reply was lost. If you repeat a request,

@@ -10,9 +10,10 @@
 //! Every two minutes (its sync interval) the server makes sure that its data is on the
 //! disk. A power failure may lose later jobs.
 //!
-//! Bounds: `Settings` holds the number of jobs (then `add` fails), attempts and times.
-//! Each call of `work` runs one job at a time. Jobs that failed too often go to a
-//! second stream, which drops its oldest.
+//! Bounds: In `Settings` you set how many jobs may wait (then `add` fails), how often
+//! each is tried, how long it may run, and the pauses between attempts. Each call of
+//! `work` runs one job at a time. Jobs that failed too often go to a second stream, which
+//! drops its oldest.
 //!
 //! Trap: If you add a job by `publish(..).await?` alone, it may be lost without an
 //! error. The first await only sends. It returns a second future: await this one too,

@@ -12,9 +12,9 @@
 //! parameters, or a new statement is kept for each value. Behind PgBouncer, a proxy that
 //! shares connections, `prepare_cached` may fail.
 //!
-//! Bounds: `Limits` holds the number of connections and the times. A call fails after
-//! at most `acquire`, `connect` and `work` together. Unbounded: The calls that wait for
-//! a connection.
+//! Bounds: In `Limits` you set the number of connections, and how long a wait for one, a
+//! connect, a statement and a whole call may take. A call fails after at most `acquire`,
+//! `connect` and `work` together. Unbounded: The calls that wait for a connection.
 //!
 //! Trap: If you use deadpool's `RecyclingMethod::Verified`, it only checks that a
 //! connection still answers. If one call forgets to commit, the next call runs inside
