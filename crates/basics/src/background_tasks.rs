@@ -9,7 +9,7 @@
 //! Their destructors (`Drop`) still run, the lines after that await do not.
 //!
 //! Trap: If you do not call `close`, the tracker's `wait` never returns, even when all
-//! tasks have ended.
+//! tasks have ended. Call `close` before you await `wait`.
 //!
 //! Trap: If you spawn a task into a tracker and the task fails, you do not hear of its
 //! error or its panic: a tracker ignores both. Python's `TaskGroup` raises them. If a

@@ -14,7 +14,9 @@
 //! (`max_blocking_threads`). Further calls wait. `shutdown_timeout` limits the wait for
 //! blocking calls at the end.
 //!
-//! Trap: If you forget `enable_all`, a sleep panics, "timers are disabled".
+//! Trap: If you do not call `enable_all` on the `Builder`, the runtime has neither timers
+//! nor sockets, and a sleep panics, "timers are disabled". Call `enable_all` before
+//! `build`.
 //!
 //! Trap: If a runtime is dropped in async code, the program panics, "Cannot drop a
 //! runtime in a context where blocking is not allowed". Call `shutdown_background`

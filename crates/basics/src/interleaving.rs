@@ -1,13 +1,13 @@
 //! Interleaving: how several functions take turns on one event loop, step by step.
 //!
-//! All three workers start immediately, in the order of the list. Then each continues
-//! when its wait is over, so they finish in the order of their delays. The results keep
-//! the order of the list.
+//! The example passes a list of three workers to `join_all`. All three start immediately,
+//! in the order of the list. Then each worker continues when its wait is over, so they
+//! finish in the order of their delays. The results keep the order of the list.
 //!
 //! `join_all` runs the workers as one task, which is never on two threads at the same
 //! time. A turn lasts from one await to the next, and no other worker runs during that
-//! turn. So a total needs no lock: a `Cell` holds a value that several functions may
-//! change.
+//! turn. So a total to which all workers add needs no lock. Here the total is in a
+//! `Cell`, which holds a value that several functions may change.
 //!
 //! Trap: If a worker reads the total, awaits, and then writes the total back, the
 //! additions that others made during the await are lost. Read and write the total in one

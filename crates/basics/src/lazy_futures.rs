@@ -7,8 +7,9 @@
 //! print a future in place of its result, the compiler reports that it "doesn't implement
 //! `std::fmt::Display`".
 //!
-//! Trap: If you write `let _ = fetch_data();`, the future is dropped and the compiler is
-//! silent. Only `cargo clippy` reports it, by its lint `let_underscore_future`.
+//! Trap: If you write `let _ = fetch_data();`, the future is dropped, so nothing is
+//! fetched, and the compiler is silent. Only `cargo clippy` reports the line, by its lint
+//! `let_underscore_future`. Await the future: `let _ = fetch_data().await;`.
 //!
 //! See also: `hello_async`, `sequential_vs_concurrent`, `spawn_tasks`.
 //!

@@ -2,16 +2,16 @@
 //!
 //! Tasks of a `LocalRuntime` (an event loop that stays on its thread) may share `Rc` and
 //! `RefCell`. `Shard`, a struct of this file, is a thread that has a `LocalRuntime` and
-//! its own data. Other threads send closures to a shard, and the closures' futures run on
-//! the shard's thread.
+//! its own data. Other threads send closures (jobs) to a shard by its method `run`, and
+//! the jobs' futures run on the shard's thread.
 //!
 //! A runtime per thread pays if each request needs the data of one thread only. Otherwise
 //! prefer one multi-thread runtime, which gives work to idle threads. If tasks share no
 //! data, use a `LocalPoolHandle` of `tokio-util`, a ready-made pool of threads with an
 //! event loop each. With Python's GIL, only one loop runs at a time.
 //!
-//! Bounds: At most 100 jobs wait for a thread, then `run` waits. Running jobs are
-//! unbounded: a job whose caller is gone keeps running.
+//! Bounds: At most 100 jobs wait for a thread. Further callers of `run` wait for room.
+//! Running jobs are unbounded: a job whose caller is gone keeps running.
 //!
 //! Trap: If a job blocks its thread, or most requests need the data of one thread, all
 //! jobs of that thread are delayed: no other thread takes them over. Hand blocking calls
