@@ -13,8 +13,8 @@
 //! Trap: If you do not clear the buffer between two calls, you handle the first items
 //! again, because `recv_many` appends to the buffer.
 //!
-//! Trap: If you pass a limit of 0, `recv_many` returns 0 immediately, which looks like
-//! the end of the queue.
+//! Trap: If you compute the limit and it is 0, `recv_many` returns 0 immediately, which
+//! looks like the end of the queue. Make the limit at least 1.
 //!
 //! See also: `batches`, `producer_consumer`, `queue_shutdown`.
 //!

@@ -2,8 +2,8 @@
 //!
 //! `LockPerKey` below is a map with an async lock for each key in use. Its method `lock`
 //! returns a guard, which keeps the key locked until you drop the guard. The entry of a
-//! key is removed with its last guard or waiter, even after an error or a cancellation.
-//! In Python, use a `WeakValueDictionary` of `asyncio.Lock`.
+//! key is removed when the last guard or waiter of that key is dropped, even after an
+//! error or a cancellation. In Python, use a `WeakValueDictionary` of `asyncio.Lock`.
 //!
 //! Bounds: The map has one entry for each key in use. Unbounded: The number of waiting
 //! callers.
@@ -11,8 +11,9 @@
 //! Trap: If you write such a map yourself and remove nothing, it leaks an entry for each
 //! key that was ever used. If you remove the entry of a key while a caller waits for its
 //! lock, the next caller makes a second lock. Then two calls for the same key run at the
-//! same time. Remove the entry only with the last guard or waiter, as the `Drop` of
-//! `User` below does.
+//! same time. Remove the entry only when the last guard or waiter of its key is dropped.
+//! Here each guard and each waiter owns a `User`, and the `Drop` of the last `User`
+//! removes the entry.
 //!
 //! See also: `lock`, `single_flight`, `lease`.
 //!

@@ -9,9 +9,11 @@
 //! `gather`, and one fails, the other connection stays open. Wait for both with `join!`,
 //! and close the one that was opened, as `open_both` below does.
 //!
-//! Trap: If your function takes a closure as `AsyncFnMut`, to call the closure more than
-//! once, a task cannot pass a closure that borrows: "implementation of `Send` is not
-//! general enough". Take the closure as `FnMut() -> Fut`, as the example `retry` does.
+//! Trap: If your function takes an `AsyncFnMut` (an async closure that may be called more
+//! than once), a spawned task cannot call your function with a closure that borrows. The
+//! compiler reports "implementation of `Send` is not general enough". Take an
+//! `FnMut() -> Fut` instead, a plain closure that returns a future, as the example
+//! `retry` does.
 //!
 //! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.
 //!

@@ -5,14 +5,18 @@
 //! `BoxStream<'static, T>`, which fits into a field, a return type and a task. A struct
 //! with a parameter, as in `struct Watcher<S: Stream + Unpin>`, needs no box.
 //!
+//! `Watcher`, a struct of this file, has a stream in a field. Its method `watch` reads
+//! the stream, and awaits its method `report` for each item.
+//!
 //! Trap: If the stream borrows from `self`, `tokio::spawn` refuses it: "borrowed data
 //! escapes outside of method". The `'static` in the type means that the stream borrows
-//! nothing. Copy what the stream needs out of `self` first, as `prices` does.
+//! nothing. Copy what the stream needs out of `self` first, as the method
+//! `Market::prices` does.
 //!
-//! Trap: If `report`, which `watch` awaits, takes `&self`, `tokio::spawn` refuses the
-//! future of `watch`: "future cannot be sent between threads safely". Several threads
-//! could hold a `&self` at the same time, but a `BoxStream` is not `Sync`: threads may
-//! not share it. Take `&mut self`, as here: only one caller at a time can hold it.
+//! Trap: If you write `report` with `&self`, `tokio::spawn` refuses the future of
+//! `watch`: "future cannot be sent between threads safely". Several threads could hold a
+//! `&self` at the same time, but a `BoxStream` is not `Sync`: threads may not share it.
+//! Take `&mut self`, as here: only one caller at a time can hold it.
 //!
 //! See also: `either_stream`, `generator`, `stream_by_hand`, `break_and_clean_up`.
 //!

@@ -6,7 +6,8 @@
 //! starts.
 //!
 //! Trap: If you put `timeout` around the loop, the loop is dropped at its current await,
-//! even within the body. The work on the current item stays half done.
+//! even within the body. The work on the current item stays half done. Use `take_until`,
+//! which lets the body finish.
 //!
 //! See also: `deadline_for_the_loop`, `stop_a_stream`, `timeout_each`.
 //!
