@@ -6,14 +6,16 @@
 //! `tokio::sync::broadcast` has one queue for all instead, and a slow receiver gets the
 //! error `Lagged`.
 //!
-//! To send, a member calls the function that `voice` returns. This function sends the
-//! text immediately and returns a pause of the length `pace`. The member awaits the pause
-//! before it sends again.
+//! `Room::join` returns a `Seat`, the place of one member. To send, the member calls the
+//! function that `Seat::voice` returns. This function sends the text immediately and
+//! returns a pause, which the member awaits before it sends again. You set the length of
+//! the pause, `pace`, when you create the room.
 //!
 //! Bounds: At most `queue` messages wait for each member. The news "joined" and "left" go
-//! only into queues that are more than half free, so they cut nobody off. Suppose that
-//! all members send as fast as the pauses allow: then a member that stops reading is cut
-//! off after at least `queue / 2 * pace / members`. Unbounded: The members.
+//! only into queues that are more than half free, so they cut nobody off. A member that
+//! stops reading is cut off when its queue is full. If all members send as fast as the
+//! pauses allow, this takes at least the time `queue / 2 * pace / members`. Unbounded:
+//! The members.
 //!
 //! Trap: If members may send without a pause, one member's burst fills all queues, and
 //! nearly all members are cut off. Await the pause after each text. On several threads, a

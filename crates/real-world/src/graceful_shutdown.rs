@@ -1,11 +1,14 @@
 //! Graceful shutdown: on Ctrl-C or SIGTERM accept no more work, and finish running work.
 //!
-//! A shutdown has three steps. First, wait for the signal: await `Signals::next`
-//! concurrently with the work, as `take_orders` does. In asyncio,
-//! `loop.add_signal_handler` is for this. Second, tell the tasks: cancel a
-//! `CancellationToken`, and close the channel of new work. Third, wait for the tasks:
-//! `drain` gives running tasks a limited time, then names and aborts the others. A second
-//! signal ends this wait early, so `drain` takes a future that returns the next signal.
+//! A shutdown has three steps. First, wait for the signal. `Signals`, a struct of this
+//! file, listens for signals: await its method `next` concurrently with the work, as
+//! `take_orders` does. In asyncio, `loop.add_signal_handler` is for this. Second, tell
+//! the tasks: cancel a `CancellationToken`, and close the channel of new work.
+//!
+//! Third, wait for the tasks. The function `drain` below gives running tasks a limited
+//! time. Then `drain` aborts the remaining tasks and returns an error with their names. A
+//! second signal ends this wait early, so `drain` takes a future that returns the next
+//! signal.
 //!
 //! Bounds: At most [`MAX_ORDERS`] orders run; further ones wait in their channel.
 //! `drain` has a time limit.

@@ -2,12 +2,15 @@
 //!
 //! A handler is an async function. axum fills its arguments from the request by their
 //! types, as FastAPI does; such types are called extractors. Handlers share state in an
-//! `Arc`. Middleware is an async function that gets the request and `next`, the rest of
-//! the chain. The layer that you add last runs first. To read a body in middleware, take
-//! it by `to_bytes` with a limit, and make the request again:
-//! `Request::from_parts(parts, Body::from(bytes))`. A nested router answers an unknown
-//! path with its own `fallback`, if it has one, and otherwise with the `fallback` of the
-//! outer router.
+//! `Arc`.
+//!
+//! Middleware is an async function that gets the request and `next`, the rest of the
+//! chain. You add it to the router with `layer`. The middleware that you add last runs
+//! first. To read a body in middleware, take it by `to_bytes` with a limit, and make the
+//! request again: `Request::from_parts(parts, Body::from(bytes))`.
+//!
+//! A `fallback` is a handler for unknown paths. A nested router uses its own `fallback`
+//! if it has one, and otherwise the `fallback` of the outer router.
 //!
 //! Bounds: A body of more than 2 MB is refused (413), which is axum's default.
 //! Unbounded: Users, connections, and the time of a request; `http_server` limits

@@ -2,8 +2,9 @@
 //!
 //! One host, the primary, accepts writes, and the others are standbys. When the primary
 //! dies, its open connections break or go silent. When it becomes a standby, it answers
-//! "cannot execute INSERT in a read-only transaction". In all three cases, `run` asks
-//! the hosts until one of them accepts writes, and repeats your work there.
+//! "cannot execute INSERT in a read-only transaction". After each of these failures, the
+//! method `Primary::run` below asks the hosts until one of them accepts writes, and
+//! repeats your work there.
 //!
 //! Bounds: The time `answer` limits each connect, and also each run of your work. Make it
 //! short, because each round of connects waits that long for each host that hangs. After

@@ -15,8 +15,8 @@
 //!
 //! Trap: If you drop or rename a column in the release that no longer needs it, the old
 //! release fails, because during a deployment it runs with the new schema for minutes.
-//! First add what the new release needs. Drop what only the old release used in the
-//! next release.
+//! First add what the new release needs. One release later, drop what only the old
+//! release used.
 //!
 //! In production: The crate `refinery` reads migrations from files. Set `lock_timeout`
 //! there, too.
