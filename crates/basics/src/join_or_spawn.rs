@@ -5,11 +5,11 @@
 //! threads at the same time, unlike tasks of asyncio: spawn both, then await both. Give
 //! long computations to `spawn_blocking`, which has threads for them.
 //!
-//! Trap: If two tasks block their threads until both run, as at a `std::sync::Barrier`,
-//! they may wait forever. The second task may be in the queue of the thread that the
-//! first one blocks: a thread takes several tasks at a time, and no other thread can take
-//! the task that a blocked thread has spawned last. So a spawned task may have to wait
-//! although a thread is idle. Use Tokio's `Barrier`, at which tasks wait without
+//! Trap: If two tasks wait for each other in a blocking call, as at a
+//! `std::sync::Barrier`, both may wait forever, even while another thread is idle. The
+//! second task may be in the queue of the thread that the first task blocks, because a
+//! thread fetches several tasks at a time. No other thread can take the task that a
+//! blocked thread has spawned last. Use Tokio's `Barrier`, at which tasks wait without
 //! blocking.
 //!
 //! See also: `sequential_vs_concurrent`, `blocking_vs_async`, `cpu_bound`, `barrier`.

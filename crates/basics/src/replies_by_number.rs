@@ -1,18 +1,20 @@
 //! Match replies to requests by number, for many requests over one connection.
 //!
-//! `Calls`, a struct of this file, gives each request a number and keeps the sender of a
-//! `oneshot` (a channel for one value) under that number. The task that reads replies
-//! calls `Calls::reply`. When the connection ends, `fail_all` ends all waiting calls with
-//! an error. A caller that gives up drops its `Call` (the future of the reply), which
-//! removes the entry.
+//! `Calls`, a struct of this file, knows the waiting calls. `Calls::start` gives a
+//! request its number, and keeps the sender of a `oneshot` (a channel for one value)
+//! under that number. It returns the number and a `Call`, the future of the reply. The
+//! task that reads replies passes each to `Calls::reply`. When the connection ends,
+//! `fail_all` ends all waiting calls with an error. A caller that gives up drops its
+//! `Call`, which removes the entry.
 //!
 //! Bounds: Unbounded: Each waiting call has an entry. The server may never reply, so put
 //! a `timeout` around each call, as `request` does.
 //!
 //! Trap: If you register a call after the request was sent, a reply that comes sooner is
-//! thrown away. An `async fn call()` has this fault, because it registers only when it is
-//! first polled (awaited). On several threads, two replies in three were lost in this
-//! way. So `start` is a plain function: call it before you send the request.
+//! thrown away. On several threads, two replies in three were lost in this way. An
+//! `async fn` that registers the call has this fault: it registers only when its future
+//! is first polled (awaited). So `start` is a plain function, which registers
+//! immediately: call it before you send the request.
 //!
 //! See also: `oneshot_and_set_once`, `actor`, `rpc_over_one_connection`.
 //!

@@ -6,8 +6,9 @@
 //! the list.
 //!
 //! Trap: If you write the loop that spawns the calls yourself, and it waits only for the
-//! next permit, you notice the error of a running call too late. Calls for other lists
-//! may hold all permits for long. Wait in a `select!` for a permit and for the end of a
+//! next permit, it may notice an error too late. Calls for other lists may hold all
+//! permits for long. During this wait, your loop does not look at its running calls, one
+//! of which may have failed. Wait in a `select!` for a permit and for the end of a
 //! running call at the same time, as `map_in_tasks` below does.
 //!
 //! Trap: If a call computes for more than a millisecond, it blocks a thread of the

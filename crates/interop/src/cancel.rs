@@ -10,9 +10,10 @@
 //! work must end with the call, await it directly, or keep an `AbortOnDropHandle` of
 //! `tokio-util`.
 //!
-//! Trap: When the `except CancelledError` of the Python caller runs, the clean-up in Rust
-//! may still be running. If the caller needs the result of the clean-up, await another
-//! call that waits for it, as `noted` in the Python file does.
+//! Trap: If your Python code uses the result of the Rust clean-up in its
+//! `except CancelledError`, the result may not be there yet, because the clean-up may
+//! still be running. Wait until Rust reports that the clean-up is done, as the coroutine
+//! `noted` of the Python file does.
 //!
 //! See also: `context_manager`, `shutdown`.
 //!

@@ -8,8 +8,8 @@
 //! Bounds: At most n jobs run at the same time; the others wait in the source.
 //!
 //! Trap: If your loop body is busy with a result, the other jobs stall, because their
-//! futures run only while your loop waits for the next result. The example
-//! `buffered_in_order` spawns each future as a task.
+//! futures run only while your loop waits for the next result. Spawn each future as a
+//! task, as the example `buffered_in_order` does.
 //!
 //! See also: `buffered_in_order`, `bounded_fetch_with_failures`, `as_completed`.
 //!
