@@ -6,9 +6,10 @@
 //! In Cargo.toml, `tokio = { package = "shuttle-tokio", .. }` replaces Tokio.
 //!
 //! The queue in this file wakes its consumers with a `Notify`, a signal to waiting tasks
-//! like `asyncio.Condition`. A wake-up is lost if it comes before the task is registered
-//! as waiting; then the task waits forever. So `get` below first calls `enable()`, which
-//! registers the task before the await (see `condition_queue`).
+//! like `asyncio.Condition`. A wake-up may be lost if it comes before the task is
+//! registered as waiting; then the task waits forever. So `get` below first calls
+//! `enable()`, which registers the task. Then it looks into the queue, and awaits the
+//! signal only if the queue is empty (see `condition_queue`).
 //!
 //! Trap: If your code uses `Mutex` or atomics of `std`, shuttle does not find a race in
 //! them. Use the types of `shuttle::sync`.
@@ -18,10 +19,11 @@
 //! model with a `shuttle::Runner` and `DfsScheduler::new(None, true)`, which allows
 //! random data.
 //!
-//! Trap: If you forget `enable()`, a wake-up can be lost, and shuttle does not find this:
-//! it never switches tasks between the call of `notified()` and the await. Call
-//! `enable()` before each check. To let shuttle find the mistake, put
-//! `shuttle::thread::sleep(Duration::ZERO)` before the await: there it switches.
+//! Trap: If you forget `enable()`, a wake-up between the look into the queue and the
+//! await may be lost. Call `enable()` each time before you look. Shuttle does not find
+//! this mistake by itself, because it never switches tasks between the look and the
+//! await. To let shuttle find it, put `shuttle::thread::sleep(Duration::ZERO)` before the
+//! await: there shuttle switches.
 //!
 //! See also: `property_test`, `deterministic_simulation`, `lost_update`.
 //!

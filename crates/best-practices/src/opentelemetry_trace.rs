@@ -4,20 +4,20 @@
 //! subscriber. A layer of the subscriber, from `tracing-opentelemetry`, exports the
 //! spans. The client writes the id of its span into the header. The server reads the
 //! header, and makes the client's span the parent of its own. Python's `inject` and
-//! `extract` do the same. If a request is cancelled, its span is dropped, and so it ends,
-//! too.
+//! `extract` do the same. If a request is cancelled, its span is dropped, and so the span
+//! ends, too.
 //!
 //! `traces` below returns the subscriber and a provider. The provider collects the spans
 //! and hands them to the exporter, which sends them. At the end of the program, call
 //! `shutdown` of the provider, which waits until the last spans are sent. `shutdown`
-//! blocks its thread while it waits, so call it in `spawn_blocking`. Otherwise, if the
-//! runtime has only that thread, an exporter that needs the runtime can never send.
+//! blocks its thread while it waits, so call it in `spawn_blocking`. If it blocks the
+//! only thread of the runtime, an exporter that needs the runtime can never send.
 //!
 //! Trap: If you spawn a task, its spans start a separate trace, because a task of Tokio
 //! does not inherit the span. (Python's `create_task` copies the context.) Add
-//! `.in_current_span()` to the future. If you use the guard of `span.enter()` and keep it
-//! over an await, other tasks get your span: it is active on the thread until the guard
-//! is dropped. Write `.instrument(span)` in place of the guard.
+//! `.in_current_span()` to the future of the task. If you keep the guard of
+//! `span.enter()` over an await, other tasks get your span, because it is active on the
+//! thread until the guard is dropped. Write `.instrument(span)` in place of the guard.
 //!
 //! Trap: If `main` just returns, the last spans are lost, because they still wait in the
 //! provider. Dropping the subscriber would flush them, but the subscriber of the whole

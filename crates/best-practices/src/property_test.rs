@@ -6,9 +6,10 @@
 //! runtime with a paused clock, so waits take no time and a failure can be repeated.
 //! proptest records failing inputs in the folder `proptest-regressions`: commit it.
 //!
-//! To shrink a schedule, proptest leaves out callers. So generate for each caller the
-//! pause since the caller before, instead of a time. When a caller is left out, the later
-//! callers then come earlier, and the schedule gets shorter.
+//! To shrink a schedule, proptest leaves out callers. So do not generate the time at
+//! which a caller comes. Generate the pause between the previous caller and this one.
+//! When a caller is left out, all later callers then come earlier, and the schedule gets
+//! shorter.
 //!
 //! Trap: If you write the property as a `#[tokio::test]`, it panics: "Cannot start a
 //! runtime from within a runtime". Write `#[test]` in the macro `proptest!`.

@@ -8,8 +8,9 @@
 //! Bounds: A budget allows `burst` retries, and `percent` more for every 100 calls. An
 //! attempt that hangs is not cut off: put a `timeout` into it.
 //!
-//! Trap: If several layers retry, their attempts multiply. If a client and its server's
-//! own client make three attempts each, nine requests arrive. Retry in one layer.
+//! Trap: If several layers retry, their attempts multiply. If a client makes three
+//! attempts, and for each of them the server makes three attempts at its database, the
+//! database gets nine requests. Retry in one layer.
 //!
 //! In production: `tower`'s `TpsBudget` forgets calls after a time, and also allows a
 //! fixed number of retries per second.
