@@ -1,18 +1,19 @@
 //! Run blocking code in threads: a bounded thread pool, and calls that can be stopped.
 //!
 //! `tokio::task::spawn_blocking` is asyncio's `run_in_executor`. It has up to 512 threads
-//! (`max_blocking_threads`), which `tokio::fs` uses too. A semaphore limits your own
-//! calls to fewer threads. To stop a call, start it with `run_stoppable`: such a call
-//! checks a `CancellationToken` between its steps.
+//! (`max_blocking_threads`), which `tokio::fs` uses too. `BlockingPool` below limits your
+//! own calls to fewer threads by a semaphore: pass each call to its method `run`. To stop
+//! a call, start it with the method `run_stoppable`: such a call checks a
+//! `CancellationToken` between its steps.
 //!
 //! Bounds: At most `limit` calls run. Further calls wait, without a thread. Unbounded:
 //! The waiting calls.
 //!
 //! Trap: If you put a `timeout` around `run`, only the waiting stops: the call itself
-//! keeps its thread and its permit until it returns. Put it around `run_stoppable`: then
-//! the timeout also cancels the call's token, and the call returns at its next check. The
-//! end of `main` waits for running calls too; `Runtime::shutdown_timeout` limits that
-//! wait.
+//! keeps its thread and its permit until it returns. Put the `timeout` around
+//! `run_stoppable`: then the timeout also cancels the call's token, and the call returns
+//! at its next check. The end of `main` waits for running calls too;
+//! `Runtime::shutdown_timeout` limits that wait.
 //!
 //! Trap: If the closure borrows a local variable, the compiler refuses it ("closure may
 //! outlive the current function"), because the thread may run for longer. Move clones

@@ -6,15 +6,15 @@
 //! have begun.
 //!
 //! A WebSocket of axum's `ws` outlives its request. For the limits and the shutdown to
-//! include it, its handler takes the argument `Extension<Place>`: a [`Place`] is the
-//! place of the connection in this server. In `on_upgrade`, pass the future of the
-//! WebSocket to [`Place::run`].
+//! include the WebSocket, its handler takes the argument `Extension<Place>`. As long as
+//! this [`Place`] exists, the server counts the connection as open. In `on_upgrade`, pass
+//! the future of the WebSocket to [`Place::run`].
 //!
 //! Bounds: In `Limits` you set the number of connections (further clients wait), the
 //! largest body (above it, the answer is 413), and how long headers, a request, a
 //! connection and the stop may take. Each connection has a buffer of 16 KiB. A client
-//! that never reads is cut off when its connection reaches the age `connection`, and then
-//! the time `drain` has passed.
+//! that never reads its answer is cut off after the times `connection` and `drain`
+//! together.
 //!
 //! Trap: If the client leaves, hyper and axum drop the handler at its current await, so
 //! half of its work may be done; FastAPI lets it finish. Here the middleware `finish`

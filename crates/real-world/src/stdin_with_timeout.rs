@@ -13,9 +13,10 @@
 //! the old read continues and takes the line that the user types next. Make one reader
 //! and keep it.
 //!
-//! Trap: If you read with `tokio::io::stdin` and return from `main` after a timeout,
-//! the program hangs until somebody presses Enter, because it waits for the read.
-//! `Runtime::shutdown_background` and `process::exit` do not wait.
+//! Trap: If you read with `tokio::io::stdin` and return from `main` after a timeout, the
+//! program hangs until somebody presses Enter, because it waits for the read. Read with
+//! `Lines`. Or end the program by `Runtime::shutdown_background` or `process::exit`,
+//! which do not wait.
 //!
 //! asyncio: loop.run_in_executor, loop.call_soon_threadsafe, asyncio.timeout, os._exit
 //! asyncio: asyncio.timeout(None), asyncio.StreamReader (async for line)

@@ -8,7 +8,8 @@
 //!
 //! Bounds: In `Limits` you set the number of connections (further clients wait), the time
 //! to connect and the idle time (then the connection is reset). Each connection takes two
-//! sockets and 16 KiB. A peer that sends one byte now and then keeps its permit.
+//! sockets and 16 KiB. A peer that sends one byte now and then is never idle, and keeps
+//! its place among the connections.
 //!
 //! Trap: If you put an idle timeout on each read, you cut off a long download, because
 //! its client sends nothing for a long time. So restart the timeout at each byte

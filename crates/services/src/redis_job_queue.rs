@@ -1,16 +1,18 @@
 //! A job queue in Redis, as in arq: delayed jobs, unique ids, results, and abort.
 //!
 //! The queue is a sorted set, in which each job has a number, the score: the time at
-//! which the job is due. A worker claims a job by setting the score to the end of its
-//! lease. So if the worker is killed, the job is due again. Each change is one script,
-//! which uses the server's clock.
+//! which the job is due. A worker claims a job for a limited time, the lease, by setting
+//! the score to the end of the lease. So if the worker is killed, the job is due again. A
+//! worker that needs longer calls `extend`. Each change is one script, which uses the
+//! server's clock.
 //!
 //! A job runs at least once, and has one outcome, that of its last attempt. `abort`
-//! writes the outcome itself. The worker learns of this at its next `extend`, and drops
-//! the handler.
+//! writes the outcome itself. The worker learns of the abort at its next `extend`, and
+//! drops the handler.
 //!
-//! Bounds: At most `max_jobs` jobs wait or run; then adding one fails. Outcomes are
-//! kept for `keep_result`. A call of Redis fails after `CALL`.
+//! Bounds: At most `max_jobs` jobs wait or run; then adding one fails. Outcomes are kept
+//! for `keep_result`. If Redis does not answer a call within one second, the constant
+//! `CALL`, the call fails.
 //!
 //! Trap: If you use `WATCH`, `MULTI` and `EXEC` on a shared connection, the
 //! transactions of two callers may both succeed, and both claim one job. `WATCH`

@@ -10,8 +10,10 @@
 //! otherwise a crash or a full memory loses jobs. The function `risks` returns which of
 //! them is missing.
 //!
-//! Bounds: At most `max_jobs` jobs are in the queue; then adding one fails. A call of
-//! Redis fails after `CALL`; a call that waits for a job, after `block` in addition.
+//! Bounds: At most `max_jobs` jobs are in the queue; then adding one fails. If Redis does
+//! not answer a call within one second, the constant `CALL`, the call fails. A worker
+//! waits at most `block` for a new job; if Redis has not answered after `block` and
+//! `CALL` together, this call fails too.
 //!
 //! Trap: If workers share a connection, one worker that waits for a job (with `BLOCK`)
 //! blocks the calls of all others. And if the connection's response timeout is shorter
