@@ -11,14 +11,14 @@
 //! missing, the client closes the connection, so that no caller gets another caller's
 //! reply.
 //!
-//! Bounds: In `Config` you set the longest message, how many requests may wait, and how
-//! long to wait for a connection, a reply, a ping and the next attempt.
-//!
 //! `start` also returns the receiver of a channel of events: connections, losses, and
 //! messages that answer no request. If your program does not receive the events, the
 //! channel becomes full, and the client stops reading and reconnecting. Drop the receiver
 //! if you do not need the events. If a server answers pings but no requests, the client
 //! keeps the connection, and each request times out.
+//!
+//! Bounds: In `Config` you set the longest message, how many requests may wait, and how
+//! long to wait for a connection, a reply, a ping and the next attempt.
 //!
 //! Trap: If the peer's machine or a cable fails, you get no error: reads wait forever,
 //! and writes succeed for minutes. So send pings, and take a connection for lost if
