@@ -8,9 +8,9 @@
 //! Trap: If two tasks wait for each other in a blocking call, as at a
 //! `std::sync::Barrier`, both may wait forever, even while another thread is idle. The
 //! second task may be in the queue of the thread that the first task blocks, because a
-//! thread fetches several tasks at a time. No other thread can take the task that a
-//! blocked thread has spawned last. Use Tokio's `Barrier`, at which tasks wait without
-//! blocking.
+//! thread fetches several tasks at a time. Or the first task has spawned it: no other
+//! thread can take the task that a thread has spawned last. Use Tokio's `Barrier`, at
+//! which tasks wait without blocking.
 //!
 //! See also: `sequential_vs_concurrent`, `blocking_vs_async`, `cpu_bound`, `barrier`.
 //!

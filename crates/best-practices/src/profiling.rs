@@ -12,8 +12,8 @@
 //! Trap: If you profile a debug build, nearly all polls count as slow, because the
 //! default threshold is 50 microseconds. Set a higher threshold, as this file does.
 //!
-//! In production: To measure the polls of all tasks of a runtime, compile with `--cfg
-//! tokio_unstable`.
+//! In production: To measure the polls of all tasks of a runtime, compile with
+//! `--cfg tokio_unstable`.
 //!
 //! See also: `watchdog`, `debugging`, `metrics`.
 //!

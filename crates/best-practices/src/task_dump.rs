@@ -13,8 +13,8 @@
 //! (`blocking_vs_async`). So `dump_on_signal` below has its own thread and runtime.
 //!
 //! In production: The crate `async-backtrace` lists functions with their lines
-//! (`debugging`). `tokio::runtime::Handle::dump` lists all tasks, but needs `--cfg
-//! tokio_unstable`, the feature `taskdump` and Linux.
+//! (`debugging`). `tokio::runtime::Handle::dump` lists all tasks, but needs
+//! `--cfg tokio_unstable`, the feature `taskdump` and Linux.
 //!
 //! Platforms: Windows has no SIGUSR1, so `dump_on_signal` is missing there. Call `dump`
 //! from a route of your server.

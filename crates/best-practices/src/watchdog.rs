@@ -12,8 +12,8 @@
 //! twice, which costs time.
 //!
 //! In production: The crate `tokio-metrics` counts slow polls and does not name them. A
-//! debugger shows the stack of the blocked thread, like py-spy in Python: `gdb -p PID
-//! -batch -ex bt`.
+//! debugger shows the stack of the blocked thread, like py-spy in Python:
+//! `gdb -p PID -batch -ex bt`.
 //!
 //! See also: `profiling`, `task_dump`, `cooperative_loops`, `blocking_in_threads`.
 //!

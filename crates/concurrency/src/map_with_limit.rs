@@ -1,9 +1,10 @@
 //! Map an async function over a list: N calls at a time, results in order.
 //!
 //! The function `map_with_limit` below runs the calls with `buffer_unordered`, a method
-//! of streams (of the crate `futures`). No task is spawned: the calls run in the caller's
-//! task, may borrow its variables, and are dropped with it. So all calls share one
-//! thread. The first error drops the calls that are still running.
+//! of streams (of the crate `futures`), and sorts the results at the end. No task is
+//! spawned: the calls run in the caller's task, may borrow its variables, and are dropped
+//! with it. So all calls share one thread. The first error drops the calls that are still
+//! running.
 //!
 //! Trap: If one call computes for more than a millisecond, the others wait: they share
 //! its thread. Run the computation on another thread, with `spawn_blocking`.

@@ -12,8 +12,8 @@
 //!
 //! Trap: If the body returns a reference to the resource, the compiler reports "lifetime
 //! may not live long enough": return an owned value. If the compiler cannot infer the
-//! error type of the body ("type annotations needed"), end the body with `Ok::<_,
-//! MyError>(())`.
+//! error type of the body ("type annotations needed"), end the body with
+//! `Ok::<_, MyError>(())`.
 //!
 //! See also: `asynccontextmanager`, `async_resource`, `exit_stack`, `transaction`.
 //!

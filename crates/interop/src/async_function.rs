@@ -10,8 +10,8 @@
 //!
 //! Trap: If you pass the result of the Rust function to `create_task` or to a
 //! `TaskGroup`, asyncio raises "a coroutine was expected, got <Future". Both take
-//! coroutines, and the Rust function returns a future. Await the future in an `async
-//! def`, as `fetch_one` in the Python file does.
+//! coroutines, and the Rust function returns a future. Await the future in an
+//! `async def`, as `fetch_one` in the Python file does.
 //!
 //! Trap: If you call the Rust function before the event loop runs, as in
 //! `asyncio.run(fetch("a", 1))`, the call fails with "no running event loop". The same

@@ -149,10 +149,10 @@ fn report(name: &str, ended: Result<(), JoinError>) {
 }
 
 /// The most running orders. Further orders wait in their queue.
-pub const MAX_ORDERS: usize = 100;
+pub(crate) const MAX_ORDERS: usize = 100;
 
 /// Work for a task.
-pub struct Order {
+pub(crate) struct Order {
     pub number: u32,
     pub millis: u64,
 }
@@ -162,7 +162,7 @@ pub struct Order {
 /// # Errors
 ///
 /// [`Unfinished`], with the names of the tasks that did not end in time.
-pub async fn serve(
+pub(crate) async fn serve(
     mut orders: mpsc::Receiver<Order>,
     signals: &mut Signals,
     limit: Duration,
@@ -181,7 +181,7 @@ pub async fn serve(
 
 /// Starts a task for each order until the signal comes, and returns the signal. Expects
 /// the log in the map.
-pub async fn take_orders(
+pub(crate) async fn take_orders(
     orders: &mut mpsc::Receiver<Order>,
     tasks: &mut JoinMap<String, ()>,
     signal: impl Future<Output = &'static str>,
@@ -201,7 +201,7 @@ pub async fn take_orders(
     }
 }
 
-pub fn start(tasks: &mut JoinMap<String, ()>, order: Order) {
+pub(crate) fn start(tasks: &mut JoinMap<String, ()>, order: Order) {
     let name = format!("order {}", order.number);
     // `spawn` would abort the task that has this name.
     if tasks.contains_key(&name) {

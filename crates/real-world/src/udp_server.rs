@@ -2,9 +2,10 @@
 //!
 //! The closure that you pass to `receive` below is called for each datagram, like
 //! `datagram_received` of asyncio's `DatagramProtocol`. To receive without answers, as a
-//! log server does, put each datagram into a queue there. The function `serve` answers:
-//! each answer runs in a task that holds a permit of a semaphore. If no permit is free,
-//! the server drops the datagram, as a network may do, and the client asks again.
+//! log server does, put each datagram into a queue in this closure. The function `serve`
+//! answers: each answer runs in a task that holds a permit of a semaphore. If no permit
+//! is free, the server drops the datagram, as a network may do, and the client asks
+//! again.
 //!
 //! Bounds: At most `at_once` answers run concurrently, and a request has at most
 //! [`LONGEST`] bytes. Further and longer requests are dropped. When the server stops,

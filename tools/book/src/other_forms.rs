@@ -9,9 +9,9 @@ use askama::Template;
 use askama::filters::{Html, escape};
 use catalog::chapters::slug;
 use catalog::compile_fail::CompileFail;
+use catalog::component::component;
 use catalog::files::{read, replace};
 use mdbook_renderer::book::{Book, BookItem, Chapter};
-use reading::copy_into;
 use regex::Regex;
 use serde_json::{Map, json};
 
@@ -289,7 +289,7 @@ fn snippets(contents: &Contents<'_>) -> Result<String> {
     let first = Regex::new(r"(?m)^(?:pub )?(?:async )?(?:fn|struct|enum|trait) (\w+)")?;
     let mut snippets = Map::new();
     for entry in contents.entries() {
-        let program = copy_into::without_main(after_header(&entry.source));
+        let program = component(after_header(&entry.source))?;
         let Some(program) = program.as_deref().map(str::trim) else {
             continue;
         };

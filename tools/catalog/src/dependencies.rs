@@ -71,7 +71,7 @@ fn flatten(tokens: TokenStream, text: &mut String) {
 }
 
 /// Returns what an import names: of `a::{b, c as d}`, `a::b` and `a::c as d`.
-fn leaves(tree: &str) -> Vec<String> {
+pub(crate) fn leaves(tree: &str) -> Vec<String> {
     let mut tree = tree.to_owned();
     while let Some(open) = tree.rfind('{') {
         let close = tree[open..].find('}').map_or(tree.len(), |at| open + at);

@@ -19,6 +19,7 @@ macro_rules! refuse {
 
 pub mod chapters;
 pub mod compile_fail;
+pub mod component;
 pub mod dependencies;
 pub mod directives;
 pub mod example;

@@ -8,6 +8,7 @@ use std::process::Command;
 use anyhow::Result;
 use cargo_metadata::semver::{Version, VersionReq};
 use cargo_metadata::{Dependency, DependencyKind, MetadataCommand, Package};
+use catalog::component::component;
 use catalog::files::{make_files, replace};
 use catalog::platforms::OLDEST;
 use catalog::process::printed;
@@ -21,7 +22,7 @@ type File = (PathBuf, String);
 /// in `lib.rs` or else `main.rs`, and, by `cargo add`, what it depends on. Returns what was
 /// done and what to write next.
 ///
-/// `only` leaves out `main`. `dry_run` writes nothing.
+/// `only` leaves out `main`, and what only `main` calls. `dry_run` writes nothing.
 ///
 /// # Errors
 ///
@@ -110,10 +111,12 @@ fn package(manifest: &Path) -> Result<Package> {
 /// What is added of the example.
 fn added_text(example: &Example, only: bool) -> Result<String> {
     let text = example.pasted()?;
-    match only.then(|| without_main(&text)) {
-        None => Ok(text),
-        Some(Some(component)) => Ok(component),
-        Some(None) => {
+    if !only {
+        return Ok(text);
+    }
+    match component(&text)? {
+        Some(component) => Ok(component),
+        None => {
             let id = example.id();
             refuse!("{id} is a `main` alone; add it without --only")
         }
@@ -281,27 +284,6 @@ fn with_mods(text: &str, mods: &[String]) -> String {
     lines.splice(at..at, new.chain(gap));
     let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
     lines.join(end) + end
-}
-
-/// The source without its function `main`; nothing if no other module can use the rest.
-pub fn without_main(source: &str) -> Option<String> {
-    let lines: Vec<&str> = source.lines().collect();
-    let main = lines.iter().position(|line| {
-        let line = line.strip_prefix("pub ").unwrap_or(line);
-        line.starts_with("async fn main(") || line.starts_with("fn main(")
-    });
-    let mut rest = lines.clone();
-    if let Some(main) = main {
-        // Its attributes and its documentation end at an empty line.
-        let begin = lines[..main].iter().rposition(|line| line.is_empty());
-        let is_short = lines[main].ends_with('}');
-        let length = lines[main..]
-            .iter()
-            .position(|line| is_short || *line == "}")?;
-        rest.drain(begin.unwrap_or(0)..=main + length);
-    }
-    let text = rest.join("\n") + "\n";
-    (!public(&text).is_empty()).then_some(text)
 }
 
 /// The lines that import what the files give to other modules. A name that two files give
