@@ -11,9 +11,8 @@
 //!
 //! Trap: If your function takes an `AsyncFnMut` (an async closure that may be called more
 //! than once), a spawned task cannot call your function with a closure that borrows. The
-//! compiler reports "implementation of `Send` is not general enough". Take an
-//! `FnMut() -> Fut` instead, a plain closure that returns a future, as the example
-//! `retry` does.
+//! compiler reports "implementation of `Send` is not general enough". Take an `FnMut() ->
+//! Fut` instead, a plain closure that returns a future, as the example `retry` does.
 //!
 //! See also: `exit_stack`, `scoped_resource`, `cleanup_on_cancel`.
 //!

@@ -8,8 +8,8 @@
 //! the stream. `close` throws away what it reads: if you expect an answer, read the
 //! answer first.
 //!
-//! Bounds: After `limit`, `close` fails with `TimedOut`. A peer that sends without end
-//! costs this time, but no memory.
+//! Bounds: After `limit`, `close` fails with `TimedOut`. After 16 MiB that the peer has
+//! sent ([`MOST`]), `close` fails with `FileTooLarge`. It keeps nothing of them.
 //!
 //! Trap: If you drop a connection with bytes that you have not read, the system resets
 //! it, even after `shutdown`. The peer then gets "Connection reset by peer" and loses the
@@ -27,20 +27,23 @@
 //!
 //! asyncio: asyncio.StreamWriter.close, asyncio.StreamWriter.wait_closed
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, copy, sink};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
+
+/// How many bytes `close` reads until the other side ends.
+pub const MOST: u64 = 16 << 20;
 
 /// Ends a connection so that all written bytes arrive. For split halves call it with
 /// `tokio::io::join(reader, writer)`.
 ///
 /// # Errors
 ///
-/// `TimedOut` after the limit, otherwise the system's error. Whatever the error, the
-/// other side may lack bytes.
+/// `TimedOut` after the limit, `FileTooLarge` if the other side sends [`MOST`] bytes,
+/// otherwise the system's error. Whatever the error, the other side may lack bytes.
 pub async fn close<S>(mut stream: S, limit: Duration) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -49,8 +52,10 @@ where
         // Sends what is buffered, and the end of this direction.
         stream.shutdown().await?;
         // Ends when the other side has read all, and has ended its direction as well.
-        copy(&mut stream, &mut sink()).await?;
-        Ok(())
+        match copy(&mut (&mut stream).take(MOST), &mut sink()).await? {
+            MOST => Err(ErrorKind::FileTooLarge.into()),
+            _ => Ok(()),
+        }
     };
     timeout(limit, closing).await?
 }

@@ -14,8 +14,8 @@
 //! Failed handshakes are logged at the level DEBUG.
 //!
 //! Bounds: In `Limits` you set the number of connections (further clients wait) and the
-//! times for handshake, handler and stop. Unbounded: The bytes that your handler keeps in
-//! memory. Limit them in the handler.
+//! times for handshake, handler and stop. `close` reads at most 16 MiB. Unbounded: The
+//! bytes that your handler keeps in memory. Limit them in the handler.
 //!
 //! Trap: If you write a request and then wait for the answer, both sides may wait
 //! forever. After `write_all`, up to 64 KiB may still be in rustls's buffer, and a read
@@ -44,7 +44,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_platform_verifier::BuilderVerifierExt;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -133,21 +133,26 @@ where
     timeout(limit, connector.connect(host, stream)).await?
 }
 
+/// How many bytes [`close`] reads until the other side ends.
+pub const MOST: u64 = 16 << 20;
+
 /// Ends a connection so that all written bytes arrive: sends what is left and
 /// close_notify, then reads until the other side ends as well. asyncio does this in
 /// `writer.close()` and `wait_closed()`.
 ///
 /// # Errors
 ///
-/// `TimedOut` after the limit. Whatever the error, the other side may lack bytes.
+/// `TimedOut` after the limit, `FileTooLarge` if the other side sends [`MOST`] bytes.
+/// Whatever the error, the other side may lack bytes.
 pub async fn close<S>(mut stream: S, limit: Duration) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let closing = async {
         stream.shutdown().await?;
-        let rest = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-        match rest {
+        let mut rest = (&mut stream).take(MOST);
+        match tokio::io::copy(&mut rest, &mut tokio::io::sink()).await {
+            Ok(MOST) => Err(ErrorKind::FileTooLarge.into()),
             // Its close_notify is missing, but it has ended, after all that we wrote.
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(()),
             rest => rest.map(|_| ()),

@@ -40,7 +40,7 @@ pub enum Command {
         /// Add the examples to the package in this folder: files, `mod` lines, dependencies.
         #[arg(long, value_name = "PROJECT", conflicts_with = "print_manifest")]
         into: Option<PathBuf>,
-        /// Add only the component, without `main`.
+        /// Add only the component, without `main` and what only `main` calls.
         #[arg(long, requires = "into")]
         only: bool,
         /// Say what would be added, and write nothing.

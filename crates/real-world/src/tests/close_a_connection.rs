@@ -2,6 +2,7 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter, copy, sink};
+use tokio::join;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -9,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::{poll_and_drop, soon, tasks};
-use crate::close_a_connection::{close, close_with_reader};
+use crate::close_a_connection::{MOST, close, close_with_reader};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SENT: usize = 300_000;
@@ -126,18 +127,34 @@ async fn whoever_sends_without_end_and_whoever_never_reads_has_a_limit() -> io::
     let address = listener.local_addr()?;
     let stream = TcpStream::connect(address).await?;
     let (mut far, _) = listener.accept().await?;
-    let sending =
-        tokio::spawn(async move { while far.write(&[0; 4096]).await.is_ok() {} });
-    let late = soon(close(stream, limit)).await;
-    assert_eq!(late.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
-    soon(sending).await?;
+    let sending = tokio::spawn(async move {
+        let mut sent = 0;
+        while let Ok(length) = far.write(&[0; 4096]).await {
+            sent += length as u64;
+        }
+        sent
+    });
+    let kind = |closed: io::Result<()>| closed.map_err(|error| error.kind());
+    let closed = soon(close(stream, MINUTE)).await;
+    assert_eq!(kind(closed), Err(ErrorKind::FileTooLarge));
+    assert!(soon(sending).await? >= MOST);
+
+    let stream = TcpStream::connect(address).await?;
+    let (mut far, _) = listener.accept().await?;
+    let now_and_then = async {
+        while far.write_all(b"more").await.is_ok() {
+            sleep(limit / 10).await;
+        }
+    };
+    let (late, ()) = soon(async { join!(close(stream, limit), now_and_then) }).await;
+    assert_eq!(kind(late), Err(ErrorKind::TimedOut));
 
     let stream = TcpStream::connect(address).await?;
     let (_never_reads, _) = listener.accept().await?;
     let mut stream = BufWriter::with_capacity(50_000_000, stream);
     stream.write_all(&[0; 40_000_000]).await?;
     let late = soon(close(stream, limit)).await;
-    assert_eq!(late.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
+    assert_eq!(kind(late), Err(ErrorKind::TimedOut));
     Ok(())
 }
 

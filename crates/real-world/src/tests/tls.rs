@@ -468,7 +468,7 @@ async fn close_reads_the_tickets_that_would_reset_the_connection() -> Result<(),
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_has_a_limit_and_takes_a_missing_close_notify() -> Result<(), Failure> {
+async fn close_has_two_limits_and_takes_a_missing_close_notify() -> Result<(), Failure> {
     let authority = Authority::new()?;
     let config = authority.identity("localhost", 4000)?;
     let client = trust(authority.roots()?)?;
@@ -480,7 +480,7 @@ async fn close_has_a_limit_and_takes_a_missing_close_notify() -> Result<(), Fail
     assert_eq!(late.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
     assert_eq!(start.elapsed(), SECOND);
 
-    let (stream, accepted) = accept(config, 4096);
+    let (stream, accepted) = accept(Arc::clone(&config), 4096);
     let near = connect(&client, "localhost", stream, SECOND).await?;
     let mut far = accepted.await??;
     let reads = tokio::spawn(async move {
@@ -488,7 +488,16 @@ async fn close_has_a_limit_and_takes_a_missing_close_notify() -> Result<(), Fail
         let _ = far.read(&mut [0]).await;
     });
     close(near, SECOND).await?;
-    Ok(reads.await?)
+    reads.await?;
+
+    let (stream, accepted) = accept(config, 4096);
+    let near = connect(&client, "localhost", stream, SECOND).await?;
+    let mut far = accepted.await??;
+    let sends =
+        tokio::spawn(async move { while far.write_all(&[0; 4096]).await.is_ok() {} });
+    let closed = close(near, SECOND).await.map_err(|error| error.kind());
+    assert_eq!(closed, Err(ErrorKind::FileTooLarge));
+    Ok(sends.await?)
 }
 
 /// What the client has sent before the handshake came without encryption.
