@@ -6,6 +6,9 @@
 //! stops the runtime. That is `asyncio.run(main())`. By default the runtime has several
 //! threads; `flavor = "current_thread"` gives it one, as asyncio has.
 //!
+//! `#[tokio::main]` needs the features `macros` and `rt-multi-thread` of Tokio. Sleeping
+//! needs `time`, sockets need `net`. The feature `full` has all of them.
+//!
 //! Trap: If you leave out `#[tokio::main]`, the compiler reports "`main` function is not
 //! allowed to be `async`". Write it above `async fn main`.
 //!

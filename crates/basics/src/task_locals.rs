@@ -4,6 +4,9 @@
 //! no `set` and no `reset`: an inner `scope` hides the outer value. Read the variable
 //! with `try_get` where the value may be missing: `get` and `with` panic.
 //!
+//! A `thread_local!` belongs to a thread, not to a task. Other tasks on the same thread
+//! see its value, and after an await a task may be on another thread.
+//!
 //! Trap: If you spawn a task or call `spawn_blocking`, the new code starts without the
 //! value. asyncio's `create_task` and `to_thread` copy the context of their caller. In
 //! Tokio, pass the value on: read it, and open a new `scope` in the task.

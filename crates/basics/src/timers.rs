@@ -5,6 +5,9 @@
 //! returns immediately. An `interval` ticks immediately, and then at fixed times from its
 //! start. If you are late for some ticks, they follow without a wait, one by one.
 //!
+//! The `Instant` of `tokio::time` is not that of std, because a test can pause Tokio's
+//! clock. `Instant::from_std` and `into_std` convert.
+//!
 //! Trap: If you sleep for less than a millisecond, Tokio rounds up to a whole one, so ten
 //! sleeps of 100 microseconds take ten milliseconds. asyncio rounds up too, on Linux and
 //! Windows. For a faster rate, do several steps after each tick.

@@ -9,6 +9,10 @@
 //! `EnvFilter` reads from the environment variable `RUST_LOG` which levels are logged:
 //! `info,shop=debug` means `debug` for the module `shop`, and `info` for all others.
 //!
+//! For two outputs, such as the terminal and a file, add a `fmt::layer()` for each of
+//! them to `tracing_subscriber::registry()`. On one layer, only the last `with_writer`
+//! counts.
+//!
 //! Trap: If you use `EnvFilter::from_default_env()` and `RUST_LOG` is not set, only
 //! errors are logged. A default level in the builder of `EnvFilter` helps only while
 //! `RUST_LOG` is empty: as soon as an operator sets `RUST_LOG=shop=debug`, all other

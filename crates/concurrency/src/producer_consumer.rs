@@ -5,7 +5,8 @@
 //! `asyncio.Queue()` without a number has no limit; in Tokio that is `unbounded_channel`.
 //! `recv` returns `None` once the queue is empty and all senders are dropped. So the
 //! producer ends the queue by dropping its sender, where in asyncio it calls `shutdown`
-//! in a `finally`.
+//! in a `finally`. `len()` of the receiver is `qsize()`, and `capacity()` is the number
+//! of items that still fit.
 //!
 //! Bounds: The queue holds 2 items; above that, `send` waits.
 //!

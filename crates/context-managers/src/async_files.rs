@@ -10,6 +10,10 @@
 //! example because the disk is full, the data is lost. A second `flush` returns `Ok` and
 //! writes nothing, so write the file again.
 //!
+//! To follow a file that grows, as `tail -f` does, read on after its end, with a sleep in
+//! between. A line that is not finished yet comes in two parts: call `read_line` with the
+//! same `String` until the `String` ends with a line break.
+//!
 //! Bounds: Unbounded: The size of a file that `read_to_string` reads into memory, and the
 //! length of a line.
 //!

@@ -9,6 +9,10 @@
 //! Before you drop a socket, read it to its end, as `talk` does. Otherwise unread bytes
 //! make the system reset the connection, and the client may lose the last answer.
 //!
+//! A short exchange needs no codec: use `read_line`, `read_exact` and `write_all` on one
+//! `BufReader` around the socket. Keep that `BufReader`: it reads ahead, and when it is
+//! dropped, these bytes are lost.
+//!
 //! To change the limit of a line later, as after a login, assign a new decoder to
 //! `*decoder_mut()`. The bytes that were received before are kept. For messages that
 //! begin with their length, use `LengthDelimitedCodec`; its limit is changed by

@@ -5,6 +5,9 @@
 //! process group: your signal reaches the program and its children, but Ctrl-C in the
 //! terminal does not.
 //!
+//! If a line comes late or only at the end, the program itself keeps it: most programs
+//! write to a pipe in blocks of some KiB. Run Python with `-u`, others by `stdbuf -oL`.
+//!
 //! Bounds: After the times of [`Limits`] the group is asked to end, and then killed. A
 //! line of more than [`LONGEST_LINE`] bytes is an error. A daemon that leaves the group
 //! is not killed.

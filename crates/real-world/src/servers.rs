@@ -9,6 +9,9 @@
 //! later. `bind` returns sockets that do not listen yet, so they refuse clients. Until a
 //! socket listens, another program can take its port.
 //!
+//! For a name with several addresses, such as `localhost`, `TcpListener::bind` listens on
+//! the first address that works; `start_server` listens on all. Bind one for each.
+//!
 //! A program that is not async, for example a test, can use the server too. It keeps a
 //! `Runtime`, starts the server inside `Runtime::enter`, and stops it by
 //! `block_on(server.close())`.

@@ -9,6 +9,9 @@
 //! For mutual TLS, a server sets `ConfigBuilder::with_client_cert_verifier`, and reads
 //! the client's certificate from `stream.get_ref().1.peer_certificates()`.
 //!
+//! To read in one task and write in another, split the stream by `tokio::io::split`. A
+//! dropped `WriteHalf` sends nothing, so call `shutdown` on it.
+//!
 //! tokio-rustls has no timeout for a handshake. So each handshake runs in the
 //! connection's task: in the accept loop, one silent client would hold up all others.
 //! Failed handshakes are logged at the level DEBUG.

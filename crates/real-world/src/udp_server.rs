@@ -7,8 +7,14 @@
 //! is free, the server drops the datagram, as a network may do, and the client asks
 //! again.
 //!
+//! All methods of `UdpSocket` take `&self`. So tasks share the socket in an `Arc`,
+//! without a split: one receives while others send. Several tasks may call `recv_from`,
+//! and each datagram goes to one of them.
+//!
 //! Bounds: At most `at_once` answers run concurrently, and a request has at most
-//! [`LONGEST`] bytes. Further and longer requests are dropped. When the server stops,
+//! [`LONGEST`] bytes. Further and longer requests are dropped. The system keeps a few
+//! hundred datagrams for your next `recv_from`, and drops further ones without an error.
+//! `socket2::SockRef::set_recv_buffer_size` makes room for more. When the server stops,
 //! datagrams that the system has not handed over yet are lost.
 //!
 //! Trap: If you write `recv_from(..).await?`, one error ends the server. On Windows,

@@ -1,5 +1,7 @@
 //! Where a value is missing, who passes it on, and values of another type.
 
+use std::cell::Cell;
+
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::{join, task_local};
 
@@ -55,4 +57,17 @@ async fn a_string_in_two_scopes_of_a_task() {
     });
     let users = task.await.expect("no panic");
     assert_eq!(users, (Some("Ada".to_owned()), Some("Bob".to_owned())));
+}
+
+thread_local! {
+    static OF_THREAD: Cell<u32> = const { Cell::new(0) };
+}
+
+/// On one thread, a task sees what another has put into a `thread_local!`.
+#[tokio::test]
+async fn tasks_of_a_thread_share_its_thread_local() {
+    OF_THREAD.set(7);
+    let task = tokio::spawn(async { OF_THREAD.replace(8) });
+    assert_eq!(task.await.expect("no panic"), 7);
+    assert_eq!(OF_THREAD.get(), 8);
 }

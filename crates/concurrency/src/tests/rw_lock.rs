@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::join;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, oneshot};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -46,4 +48,19 @@ async fn who_writes_while_it_reads_waits_for_ever() {
         other => panic!("{other}"),
     }
     assert!(timeout(SECOND, lock.write()).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_owned_guard_moves_into_a_thread_and_keeps_the_lock() {
+    let lock = Arc::new(RwLock::new(7));
+    let mut guard = Arc::clone(&lock).write_owned().await;
+    let (sender, receiver) = oneshot::channel::<()>();
+    let call = spawn_blocking(move || {
+        receiver.blocking_recv().expect("the test sends");
+        *guard += 1;
+    });
+    assert!(lock.try_read().is_err());
+    sender.send(()).expect("the call waits");
+    call.await.expect("no panic");
+    assert_eq!(*lock.read().await, 8);
 }

@@ -1,9 +1,9 @@
-use std::io;
+use std::io::{self, Write};
 use std::sync::mpsc;
 
 use tempfile::TempDir;
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
 
@@ -49,5 +49,31 @@ async fn a_second_flush_on_a_full_disk_succeeds_and_writes_nothing() -> io::Resu
     full.flush().await?;
     full.write_all(b"stopped\n").await?;
     full.sync_all().await.expect_err("the disk is full");
+    Ok(())
+}
+
+/// The end of a file is not the end of the lines: more may be written.
+#[tokio::test]
+async fn lines_that_come_later_are_read_after_the_end() -> io::Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("log.txt");
+    let mut log = std::fs::File::create(&path)?;
+    log.write_all(b"one\ntw")?;
+    let mut reader = BufReader::new(File::open(&path).await?);
+    let mut line = String::new();
+    reader.read_line(&mut line).await?;
+    assert_eq!(line, "one\n");
+    line.clear();
+    for _ in 0..2 {
+        reader.read_line(&mut line).await?;
+        assert_eq!(line, "tw");
+    }
+    log.write_all(b"o\n")?;
+    reader.read_line(&mut line).await?;
+    assert_eq!(line, "two\n");
+    let mut lines = reader.lines();
+    assert_eq!(lines.next_line().await?, None);
+    log.write_all(b"three\n")?;
+    assert_eq!(lines.next_line().await?.as_deref(), Some("three"));
     Ok(())
 }

@@ -434,3 +434,36 @@ fn the_store_has_a_limit() {
     assert_eq!([ask("SET a 2"), ask("GET a")], ["OK", "VALUE 2"]);
     assert_eq!(ask("GET c"), "NONE");
 }
+
+/// Lines, then a block, by one `BufReader` and without a codec. A second `BufReader`
+/// misses what the first has read ahead.
+#[tokio::test]
+async fn one_buf_reader_reads_lines_and_blocks_and_a_dropped_one_loses_bytes()
+-> io::Result<()> {
+    for is_kept in [true, false] {
+        let (mut client, server) = duplex(100);
+        client.write_all(b"SIZE 3\nabcEND\n").await?;
+        client.shutdown().await?;
+        let mut reader = BufReader::new(server);
+        let mut line = String::new();
+        reader.read_line(&mut line).await?;
+        assert_eq!(line, "SIZE 3\n");
+        let mut reader = match is_kept {
+            true => reader,
+            false => BufReader::new(reader.into_inner()),
+        };
+        let mut block = [0; 3];
+        let read = reader.read_exact(&mut block).await;
+        if is_kept {
+            read?;
+            assert_eq!(&block, b"abc");
+            line.clear();
+            reader.read_line(&mut line).await?;
+            assert_eq!(line, "END\n");
+        } else {
+            let kind = read.map_err(|error| error.kind());
+            assert_eq!(kind, Err(ErrorKind::UnexpectedEof));
+        }
+    }
+    Ok(())
+}

@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::UdpSocket;
@@ -96,5 +97,54 @@ async fn a_dropped_server_still_sends_the_answers_that_have_begun() -> io::Resul
     let mut answer = [0; 10];
     let size = soon(client.recv(&mut answer)).await?;
     assert_eq!(&answer[..size], b"HELLO");
+    Ok(())
+}
+
+/// The system keeps some datagrams for a socket that nobody reads, and drops the others
+/// without an error.
+#[tokio::test]
+async fn datagrams_are_dropped_when_nobody_reads() -> io::Result<()> {
+    const SENT: usize = 3_000;
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    let sender = client(&socket).await?;
+    for _ in 0..SENT {
+        assert_eq!(sender.send(&[0; 1_000]).await?, 1_000);
+    }
+    let mut received = 0;
+    let mut request = [0; LONGEST + 1];
+    let limit = Duration::from_millis(300);
+    while timeout(limit, socket.recv_from(&mut request)).await.is_ok() {
+        received += 1;
+    }
+    assert!((1..SENT).contains(&received), "{received}");
+    Ok(())
+}
+
+/// Tasks share a socket in an `Arc`: some receive while others send.
+#[tokio::test]
+async fn several_tasks_receive_and_send_on_one_socket() -> io::Result<()> {
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+    let peer = client(&socket).await?;
+    let receive = || {
+        let socket = Arc::clone(&socket);
+        tokio::spawn(async move {
+            let mut request = [0; 10];
+            let (size, _) = socket.recv_from(&mut request).await?;
+            io::Result::Ok(request[..size].to_vec())
+        })
+    };
+    let receivers = [receive(), receive()];
+    socket.send_to(b"hello", peer.local_addr()?).await?;
+    let mut greeting = [0; 10];
+    assert_eq!(soon(peer.recv(&mut greeting)).await?, 5);
+    for request in [b"a", b"b"] {
+        peer.send(request).await?;
+    }
+    let mut all = Vec::new();
+    for receiver in receivers {
+        all.extend(soon(receiver).await.expect("no panic")?);
+    }
+    all.sort_unstable();
+    assert_eq!(all, b"ab");
     Ok(())
 }
