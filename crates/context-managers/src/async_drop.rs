@@ -5,6 +5,11 @@
 //! dropped the guard continues, and sees no error of the close. To wait for the close and
 //! get its error, call `CloseOnDrop::close`.
 //!
+//! `tokio::spawn` in a destructor panics outside a runtime, for example at the end of a
+//! plain `main`: ask `Handle::try_current` first. `Handle::block_on` in a destructor
+//! panics in async code. The `block_on` of the crate `futures` blocks the thread, and on
+//! a runtime with one thread it may wait forever.
+//!
 //! Bounds: Each close takes at most `limit`. A close that takes longer is dropped
 //! unfinished, and `CloseOnDrop::close` returns the error `CloseError::TimedOut`.
 //!

@@ -10,6 +10,9 @@
 //! again. In a mounted Kubernetes `ConfigMap`, the path that changes is the link
 //! `..data`, not the file.
 //!
+//! Keep the watch: when the watcher of `notify` is dropped, as at the end of the function
+//! that made it, no more events come, and no error.
+//!
 //! Bounds: At most `capacity` paths are in the queue, and as many in the set of
 //! changes. Further ones are dropped, and you get `Rescan`.
 //!
