@@ -15,7 +15,7 @@ MAKES = re.compile(r"\.(create|connect|from_|get_?logger|open|client|start|[A-Z]
 BLOCKING = re.compile(
     r"(open|input|time\.sleep|requests\..*|urllib\.request\.urlopen|os\.system"
     r"|sqlite3\.connect|subprocess\.(run|call|check_\w+)"
-    r"|socket\.(create_connection|getaddrinfo|gethostby\w+)"
+    r"|socket\.(create_connection|getaddrinfo|gethostby\w+|getfqdn|getnameinfo)"
     r"|socket\.socket\.(accept|connect|recv|sendall)|shutil\.(copy\w*|move|rmtree)"
     r"|pathlib\.Path\.(read|write)_(text|bytes)|queue\.Queue\.(get|put|join)"
     r"|threading\.(Event\.wait|Lock\.acquire|Thread\.join)|psycopg2\.connect|pymysql\.connect"
@@ -111,6 +111,8 @@ class Expressions:
         if kind is ast.Attribute:
             return self.attribute(node, is_whole)
         if kind is ast.Constant:
+            if node.value == "surrogateescape":  # of `encode`, `decode` and `open`
+                self.use(node.value, node)
             return None
         if kind in AWAITS:
             self.awaits += 1

@@ -73,6 +73,11 @@ class Names(unittest.TestCase):
         self.finds("import redis.asyncio as redis\nredis.from_url('')", "redis.asyncio")
         self.finds("from aiohttp import web\nweb.Application()", "aiohttp.web")
         self.finds("def f():\n    import asyncio\n    asyncio.run(g())", "asyncio.run")
+        self.finds("import socket\nsocket.getfqdn()", "socket.getfqdn")
+        self.finds("from email.utils import parseaddr\nparseaddr(a)", "email.utils")
+        self.finds("from email._header_value_parser import get_path", "email._header_value_parser")
+        self.finds("import mailbox\nmailbox.Maildir(p)", "mailbox")
+        self.finds("b.decode('utf-8', 'surrogateescape')", "surrogateescape")
         self.assertEqual(names("from . import asyncio\nimport mine\nsleep(0)"), set())
 
     def test_a_fallback_import_takes_no_name_away(self):
