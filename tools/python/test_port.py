@@ -120,6 +120,21 @@ class Names(unittest.TestCase):
              "    def end(self):\n        self.out.close()", "asyncio.StreamWriter.close"),
             ("class P(asyncio.Protocol):\n    def connection_made(self, t): ...",
              "asyncio.BaseProtocol.connection_made"),
+            ("class P(asyncio.StreamReaderProtocol):\n    def eof_received(self): ...",
+             "asyncio.Protocol.eof_received"),
+            ("class P(asyncio.BufferedProtocol):\n    def connection_lost(self, e): ...",
+             "asyncio.BaseProtocol.connection_lost"),
+            ("class P(Mixin, asyncio.SubprocessProtocol):\n    def process_exited(self): ...",
+             "asyncio.SubprocessProtocol.process_exited"),
+            ("class B(asyncio.DatagramProtocol): ...\nclass P(B):\n"
+             "    def error_received(self, e): ...", "asyncio.DatagramProtocol.error_received"),
+            ("from asyncio.streams import StreamReaderProtocol as S\nclass B(S): ...\n"
+             "class P(B):\n    def data_received(self, d): ...", "asyncio.Protocol.data_received"),
+            ("class P(asyncio.Protocol, asyncio.DatagramProtocol):\n"
+             "    def datagram_received(self, d, a): ...",
+             "asyncio.DatagramProtocol.datagram_received"),
+            ("def f(t: asyncio.sslproto.SSLProtocol):\n    t.connection_made(1)",
+             "asyncio.BaseProtocol.connection_made"),
             ("class Q(asyncio.Queue): ...\nQ().task_done()", "asyncio.Queue.task_done"),
         ]:  # fmt: skip
             with self.subTest(code):

@@ -144,7 +144,10 @@ class Walk(Expressions):
     def ClassDef(self, node):
         self.visit_all(node.decorator_list)
         bases = [str(self.visit(base)) for base in node.bases]
-        base = next((base for base in bases if base.startswith("asyncio.")), None)
+        # A class of this file, derived from one of asyncio, is known as what makes its values.
+        bases = [base.removeprefix("->").removesuffix("()") for base in bases]
+        bases = [base for base in bases if base.startswith("asyncio.")]
+        base = next(iter(bases), None)
         # `else: class Queue(asyncio.Queue)` beside `from asyncio import Queue`.
         if base or not str(self.lookup(node.name)).startswith("asyncio."):
             self.scopes[-1][node.name] = base and f"->{base}()"
@@ -152,9 +155,10 @@ class Walk(Expressions):
         outer, self.scopes = self.scopes, [*self.scopes, own]
         for part in node.body:
             self.visit(part)
-            if base and isinstance(part, FUNCTIONS) and part.name[0] != "_":
-                if self.tables.find(f"{base}.{part.name}"):
-                    self.use_name(f"{base}.{part.name}", part)
+            if isinstance(part, FUNCTIONS) and part.name[0] != "_":
+                overridden = (f"{base}.{part.name}" for base in bases)
+                if path := next(filter(self.tables.find, overridden), None):
+                    self.use_name(path, part)
         self.scopes = outer
 
     def FunctionDef(self, node):
