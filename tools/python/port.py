@@ -41,11 +41,14 @@ KINDS = {
 COMMAND = os.environ.get("ASYNCIO_TO_TOKIO", "cargo xtask")
 MOST_PLACES = 12
 
-# In the order in which a port is built: what others need comes first.
+# In the order in which a port is built: the parts of the program, then what joins them, then
+# what makes them safe.
 BUILT = (
-    "basics", "error-handling", "context-managers", "services", "iterators", "concurrency",
-    "real-world", "best-practices", "interop",
+    "real-world", "services", "concurrency", "iterators", "context-managers", "basics",
+    "error-handling", "best-practices", "interop",
 )  # fmt: skip
+# How much a page counts in a plan: a part of a program more than the meaning of a construct.
+WORTH = {"real-world": 2, "services": 2, "basics": 0.5, "best-practices": 0.5, "interop": 0.5}
 # Kinds of programs, what tells them (a `+` joins what has to be there together), and the page
 # to build each on.
 PROGRAMS = (
@@ -68,7 +71,20 @@ PROGRAMS = (
 )  # fmt: skip
 SHUTDOWN = "real-world/shutdown_in_three_steps"
 SIGNALS = "real-world/graceful_shutdown"
-TESTS = re.compile(r"(^|/)(tests?|docs|examples)/|(^|/)(test_|conftest)|_test\.py$")
+# The `main` of every example starts its runtime.
+STARTS = re.compile(
+    r"asyncio\.(run$|Runner|\w*EventLoop|(get|set|new)_\w*loop)"
+    r"|loop\.(run_forever|run_until_complete|stop|close|is_\w+|[gs]et_debug|shutdown_\w+)$"
+)
+# What has tasks that a stop must end, or handles a signal.
+ENDS = {
+    "asyncio.create_task", "asyncio.ensure_future", "asyncio.TaskGroup", "loop.create_task",
+    "loop.add_signal_handler",
+}  # fmt: skip
+MOST_PAGES = 5
+# What belongs to a project and is no part of its program.
+TESTS = re.compile(r"(^|/)(tests?|docs?|qa|examples?|benchmarks?)/|(^|/)test_|_test\.(py|ipynb)$")
+TOOLS = ("conftest.py", "setup.py", "noxfile.py")
 SKIPPED = ("node_modules", "site-packages", "__pycache__")
 
 
@@ -85,6 +101,22 @@ def python_files(paths):
             folders[:] = (it for it in named if it[0] != "." and it not in SKIPPED)
             found += (Path(folder, it) for it in sorted(names) if it.endswith((".py", ".ipynb")))
     return found
+
+
+def tests_of(files, paths):
+    """Returns the files that are tests, documents, examples or tools of a project: by their names
+    below the paths, each with its own last part. If all are, then none."""
+    found = set()
+    for file in files:
+        below = (path.parent for path in paths if path == file or path in file.parents)
+        names = [file.relative_to(folder).as_posix() for folder in below]
+        # A module of a package may have the name of a tool.
+        is_tool = file.name in TOOLS and (
+            file.name == "conftest.py" or not (file.parent / "__init__.py").exists()
+        )
+        if names and is_tool or any(map(TESTS.search, names)):
+            found.add(file)
+    return found if len(found) < len(files) else set()
 
 
 def packages_of(files):
@@ -118,9 +150,11 @@ def source_of(path):
 class Report:
     """What was found in the files, and what follows from it."""
 
-    def __init__(self, files, tables):
+    def __init__(self, files, tables, paths=()):
         self.tables, self.files, self.failed, self.others = tables, files, {}, set()
         self.places, self.unknown = defaultdict(list), defaultdict(list)
+        # Of each name how often the program itself uses it, without its tests.
+        self.tests, self.within, self.others_of_tests = tests_of(files, paths), Counter(), set()
         packages = packages_of(files)
         for path in files:
             try:
@@ -142,9 +176,16 @@ class Report:
             for found, names in ((self.places, uses), (self.unknown, walk.unknown)):
                 for name, line in sorted(set(names), key=lambda use: use[1]):
                     found[name].append(lines[line - 1] if lines else (path, line))
-            self.others |= walk.others
+            if path in self.tests:
+                self.others_of_tests |= walk.others
+            else:
+                self.within.update(name for name, _ in {*uses})
+                self.others |= walk.others
+        if not self.within:
+            self.within.update({name: len(places) for name, places in self.places.items()})
         own = {part for path in files for part in (path.stem, *path.parts)}
         self.others -= own
+        self.others_of_tests -= own | self.others
         self.standard = self.others & sys.stdlib_module_names
         self.others -= self.standard
 
@@ -175,56 +216,65 @@ class Report:
             counts[self.tables.entries[key]["status"]] += len(places)
         return counts | {"unknown": sum(map(len, self.unknown.values()))}
 
-    def own(self):
-        """Returns how often the program itself uses each name, or if it is all tests, how often
-        they do."""
-        own = {key: sum(not TESTS.search(str(it)) for it, _ in places)
-               for key, places in self.places.items()}  # fmt: skip
-        if not any(own.values()):
-            own = {key: len(places) for key, places in self.places.items()}
-        return own
-
-    def pages(self):
-        """Returns the five pages that together answer most of what the program uses."""
-        chosen, weights = [], {"pattern": 4, "asyncio": 2, "library": 1.5, "language": 0.2}
-        own = self.own()
-        while len(chosen) < 5:
+    def pages(self, chosen=(), most=MOST_PAGES):
+        """Returns the pages that were chosen, and those that together answer most of what the
+        program uses besides."""
+        chosen, weights = [*chosen], {"pattern": 4, "asyncio": 2, "library": 1.5, "language": 0.2}
+        # What starts the runtime says nothing of the program, unless there is little else.
+        counted = {key: many for key, many in self.within.items() if not STARTS.match(key)}
+        while len(chosen) < most:
             totals = Counter()
-            for key, many in own.items():
+            for key, many in counted.items():
                 entry = self.tables.entries[key]
                 pages, is_std = entry["examples"][:3], entry.get("crates") == ["std"]
-                if many and not is_std and not {*pages} & {*chosen}:
+                if not is_std and not {*pages} & {*chosen}:
                     for rank, id in enumerate(pages, 1):
-                        weight = weights[entry["kind"]] / rank
+                        weight = weights[entry["kind"]] / rank * WORTH.get(id.partition("/")[0], 1)
                         totals[id] += weight * (1 + math.log(min(many, 8)))
-            if not totals:
+            if totals:
+                chosen.append(min(totals, key=lambda id: (-totals[id], id)))
+            elif counted is not self.within:
+                counted = self.within
+            else:
                 break
-            chosen.append(min(totals, key=lambda id: (-totals[id], id)))
         return chosen
+
+    def parts(self, chosen):
+        """Returns the pages of the two libraries that the program uses most of those that are a
+        part of it, without libraries that have a page among those that are chosen."""
+        pages = {}
+        for key, _ in self.within.most_common():
+            entry = self.tables.entries[key]
+            part = entry.get("part")
+            if part and not {*entry["examples"]} & {*chosen, *pages}:
+                pages[part] = key
+        return [*pages][:2]
 
     def plan(self):
         """Returns which kind of program it is, the three to six examples to build it from, in
         the order of building, and what has to be decided before."""
-        own = {key for key, many in self.own().items() if many}
+        own = self.within.keys()
         for kind, names, base in PROGRAMS:
-            if not names or any(own.issuperset(it.split("+")) for it in names.split()):
+            if not names or any(own >= {*it.split("+")} for it in names.split()):
                 break
-        if base is None and "asyncio.run" in self.places:
+        if base is None and "asyncio.run" in own:
             kind = "a program of its own"
-        pages = [id for id in self.pages() if "shutdown" not in id]
-        if base and base not in pages:
-            pages = [*pages[:4], base]
-        pages.sort(key=lambda id: BUILT.index(id.partition("/")[0]))
-        ends = self.places.keys() & {"asyncio.create_task", "asyncio.TaskGroup"}
+        pages = self.pages([base] if base else [], MOST_PAGES - 2)
+        pages = self.pages([*pages, *self.parts(pages)])
+        pages = [id for id in pages if "shutdown" not in id]
+        pages.sort(key=lambda id: (id != base, BUILT.index(id.partition("/")[0])))
+        ends = own & ENDS
         if pages and (kind.endswith(("server", "worker")) or ends):
             pages.append(SIGNALS if "loop.add_signal_handler" in own else SHUTDOWN)
         entries = self.tables.entries
-        open_ = (it for it in self.places if entries[it]["status"] == "none")
+        open_ = (it for it in own if entries[it]["status"] == "none")
         return kind, pages, sorted(open_)
 
     def dependencies(self):
         kinds = ("asyncio", "library", "language")
-        return self.tables.manifest(one[:2] for kind in kinds for one in self.of_kind(kind))
+        found = [one[:2] for kind in kinds for one in self.of_kind(kind)]
+        own = [one for one in found if one[0] in self.within]
+        return self.tables.manifest(own, [one for one in found if one[0] not in self.within])
 
 
 def places_of(places):
@@ -260,7 +310,9 @@ def print_text(report):
                 uses = f"{len(places)} use{'s' * (len(places) > 1)}"
                 line(1, f" ({uses}): {entry['text']}. Page {first}.", key)
                 continue
-            status = f" ({STATUS[entry['status']]})" if entry["status"] in STATUS else ""
+            status = [STATUS[entry["status"]]] if entry["status"] in STATUS else []
+            status += ["only in tests"] * (key not in report.within)
+            status = f" ({', '.join(status)})" if status else ""
             kept = f" Newest: {entry['kept']}." if "(" in entry.get("kept", "") else ""
             line(1, f"{status}: {places_of(places)}", key)
             line(2, entry["text"] + kept)
@@ -286,6 +338,9 @@ def print_text(report):
     counts = report.counts()
     heading("Summary")
     line(1, f"Files read: {len(report.files) - len(report.failed)}")
+    if report.tests:
+        named = "tests, documents, examples or tools"
+        line(1, f"Left out of the plan, as {named}: {len(report.tests)}")
     shares = ", ".join(f"{counts[status]} {words}" for status, words in STATUS.items())
     line(1, f"Uses: {shares}, {counts['unknown']} not in the tables")
     line(1, f"Places where the same code would behave differently: {counts['differs']}")
@@ -295,6 +350,9 @@ def print_text(report):
     if report.others:
         others = ", ".join(sorted(report.others))
         line(1, f"Imports that docs/neighbours.tsv does not have: {others}")
+    if report.others_of_tests:
+        others = ", ".join(sorted(report.others_of_tests))
+        line(1, f"Only in tests, and not in docs/neighbours.tsv: {others}")
     for path, problem in report.failed.items():
         line(1, f"Not read: {path}: {problem}")
     if report.places:
@@ -321,6 +379,7 @@ def print_json(report):
         "failed": {str(path): problem for path, problem in report.failed.items()},
         "standard_imports": sorted(report.standard),
         "other_imports": sorted(report.others),
+        "imports_of_tests": sorted(report.others_of_tests),
         "summary": report.counts(),
         "dependencies": report.dependencies(),
         "pages": report.pages(),
@@ -374,7 +433,7 @@ def main():
     warnings.simplefilter("ignore")  # of the program's own literals
     sys.setrecursionlimit(10_000)  # a sum of 2,000 terms is as deep
     gc.disable()  # trees have no cycles, and there is much of them
-    report = Report(files, Tables())
+    report = Report(files, Tables(), options.paths)
     if options.json:
         print_json(report)
     elif options.annotate:

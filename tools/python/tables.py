@@ -36,6 +36,7 @@ class Tables:
         self.versions, self.dependencies = workspace["dependencies"], {}
         # Of each example its first line and its traps; of each name its examples.
         self.summary, self.traps, self.shown = {}, defaultdict(list), defaultdict(list)
+        self.headers = {}
         self.numbers, self.plain = defaultdict(list), {}
         for row in rows("docs/questions.tsv"):
             if asked := re.match(r"(?:Where (?:is|are)|What replaces) (.+)\?$", row["question"]):
@@ -66,6 +67,7 @@ class Tables:
                 "examples": row["examples"].split(),
                 "crates": row["crate"].split(),
                 "kept": row["kept"],
+                "part": self.part(row),
             }
         for row in rows("docs/port-patterns.tsv"):
             entry = {"text": row["meaning"], "examples": row["examples"].split()}
@@ -116,10 +118,23 @@ class Tables:
                         owner = re.sub(r"\.\w+$", "", key)
                         at = keys.index(owner) if owner in keys else at
                         self.shown[key].append((at, len(self.summary), id))
+            self.headers[id] = "\n".join(lines)
             self.summary[id], *parts = "\n".join(lines).replace("\n\n", "\0").split("\0")
             traps = (part[6:] for part in parts if part.startswith("Trap: "))
             traps = zip(self.numbers[id], traps)
             self.traps[id] = [f"{number}: {trap}".replace("\n", " ") for number, trap in traps]
+
+    def part(self, row):
+        """Returns the example that builds what a library does, if its first one does: it is a
+        part of a program, and its header names the crate; of a module of Python, which may be
+        used for anything, also the module."""
+        id = row["examples"].partition(" ")[0]
+        crates = {*row["crate"].split()} - {"std", "tokio"}
+        words = {*re.findall(r"[\w-]+", self.headers.get(id, ""))}
+        is_standard = row["kind"] == "standard library"
+        is_shown = crates & words and (not is_standard or row["name"] in words)
+        of_service = id.startswith("services/") and not is_standard
+        return id if of_service or is_shown and id.startswith("real-world/") else None
 
     @staticmethod
     def bare(name):
@@ -163,13 +178,25 @@ class Tables:
             return next(filter(None, parents), None)
         return self.find(owner) if owner else None
 
-    def manifest(self, found):
+    def manifest(self, found, of_tests):
         """Returns the lines of a manifest: the crates of the counterparts of the names, in the
         versions that the examples are checked with. A crate that was not tried is a comment."""
-        needs, of_sections = {"tokio": (["all"], ["basics"])}, self.dependencies
-        tried = {crate: of for of, crates in reversed(of_sections.items()) for crate in crates}
+        needs = self.needs(found, {"tokio": (["all"], ["basics"])})
+        tests = self.needs(of_tests, {})
+        tests = self.requirements({crate: of for crate, of in tests.items() if crate not in needs})
+        lines = ["[dependencies]", *self.requirements(needs)]
+        return [*lines, "", "[dev-dependencies]", *tests] if tests else lines
+
+    @functools.cached_property
+    def tried(self):
+        """The crates that were tried, each with the first section that depends on it."""
+        sections = reversed(self.dependencies.items())
+        return {crate: of for of, crates in sections for crate in crates}
+
+    def needs(self, found, needs):
+        """Returns the crates of the counterparts, each with the names and the sections."""
         for key, entry in found:
-            for crate in entry.get("crates") or tried:
+            for crate in entry.get("crates") or self.tried:
                 words = WORDS_OF_CRATES.get(crate, rf"\b{crate.replace('-', '_')}\b")
                 # What follows a semicolon is for special cases.
                 is_needed = re.search(words, entry["text"].partition(";")[0])
@@ -177,7 +204,10 @@ class Tables:
                     names, sections = needs.setdefault(crate, ([], []))
                     names.append(key)
                     sections += (id.partition("/")[0] for id in entry["examples"])
-        lines = []
+        return needs
+
+    def requirements(self, needs):
+        lines, tried, of_sections = [], self.tried, self.dependencies
         for crate, (names, sections) in sorted(needs.items()):
             names = "" if crate == "tokio" else f" # for {', '.join(names[:2])}"
             if crate not in tried:
@@ -194,4 +224,4 @@ class Tables:
             value = ", ".join(f"{key} = {json.dumps(part)}" for key, part in parts.items())
             value = f"{{ {value} }}" if len(parts) > 1 else json.dumps(parts["version"])
             lines.append(f"{crate} = {value}{names}")
-        return ["[dependencies]", *sorted(lines, key=lambda line: line[0] == "#")]
+        return sorted(lines, key=lambda line: line[0] == "#")

@@ -328,7 +328,8 @@ class Reports(unittest.TestCase):
         self.assertEqual(plan["kind"], "a web server")
         self.assertTrue(3 <= len(plan["pages"]) <= 6, plan)
         self.assertEqual(plan["pages"][-1], "real-world/shutdown_in_three_steps")
-        sections = [page.partition("/")[0] for page in plan["pages"]]
+        self.assertEqual(plan["pages"][0], "real-world/router")
+        sections = [page.partition("/")[0] for page in plan["pages"][:-1]]
         self.assertEqual(sections, sorted(sections, key=BUILT.index))
 
     def test_a_server_that_connects_to_another_one_is_a_proxy(self):
@@ -372,6 +373,105 @@ class Reports(unittest.TestCase):
                 Path(folder, "served.py").write_text(serve % inside)
                 plan = json.loads(port("--json", folder)[1])["plan"]
                 self.assertEqual(plan["pages"][-1], page)
+
+    def test_a_plan_begins_with_its_kind_and_has_the_libraries_and_the_exceptions(self):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "served.py").write_text(textwrap.dedent("""
+                import argparse, asyncio, json, ssl
+                class Served(asyncio.StreamReaderProtocol):
+                    def connection_made(self, transport):
+                        super().connection_made(transport)
+                        self.task = asyncio.get_event_loop().create_task(self.serve())
+                    def connection_lost(self, error):
+                        self.task.cancel()
+                    async def serve(self):
+                        try:
+                            await self.reader.readuntil(b"\\r\\n")
+                        except asyncio.LimitOverrunError:
+                            json.dumps({})
+                        except asyncio.CancelledError:
+                            raise
+                def main(tls: ssl.SSLContext):
+                    loop = asyncio.new_event_loop()
+                    asyncio.set_event_loop(loop)
+                    server = loop.create_server(Served, "", 1, ssl=tls)
+                    loop.run_until_complete(server)
+                    loop.run_forever()
+            """))
+            plan = json.loads(port("--json", folder)[1])["plan"]
+        pages = plan["pages"]
+        self.assertEqual((plan["kind"], pages[0]), ("a server", "real-world/servers"))
+        self.assertTrue(3 <= len(pages) <= 6, pages)
+        self.assertEqual(pages[-1], "real-world/shutdown_in_three_steps")
+        self.assertLessEqual({"real-world/protocols", "real-world/tls"}, {*pages})
+        self.assertTrue({"real-world/line_protocol", "real-world/crlf_lines"} & {*pages}, pages)
+        # An example's `main` starts its runtime.
+        self.assertNotIn("basics/build_a_runtime", pages)
+
+    def test_a_library_is_a_part_of_a_program_where_its_page_says_so(self):
+        for name, part in [
+            ("ssl", "real-world/tls"),
+            ("websockets", "real-world/websocket_server"),
+            ("redis.asyncio", "services/redis_cache"),
+            ("httpx", "real-world/http_requests"),
+            # These are used by programs of any kind.
+            ("json", None),
+            ("datetime", None),
+            ("urllib.parse", None),
+            ("logging", None),
+        ]:
+            with self.subTest(name):
+                self.assertEqual(TABLES.entries[name]["part"], part)
+
+    def test_what_only_starts_a_loop_is_in_a_plan_of_nothing_else(self):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "own.py").write_text("import asyncio\nasyncio.run(main())\n")
+            plan = json.loads(port("--json", folder)[1])["plan"]
+        self.assertEqual(plan["pages"][0].partition("/")[0], "basics")
+
+    def test_tests_and_tools_count_for_neither_plan_nor_dependencies(self):
+        others = ("tests/helper.py", "test_own.py", "app/own_test.py", "conftest.py", "docs/conf.py",
+                  "app/qa/lint.py", "examples/client.py", "benchmarks/speed.py", "setup.py",
+                  "noxfile.py")  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            # Names above the folder tell nothing of it.
+            root = Path(folder, "tests/project")
+
+            def write(name, text):
+                path = root / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+
+            of_test = "import asyncio, aiohttp, pytest, sphinx, logging\n"
+            of_test += "async def f(): await asyncio.open_connection('', 1)\n"
+            for name in others:
+                write(name, of_test)
+            served = "import asyncio, logging, theirs\n"
+            served += "async def main(): await asyncio.start_server(print, '', 1)\n"
+            write("app/__init__.py", "")
+            write("app/served.py", served)
+            # A module of the program, as it is in a package.
+            write("app/setup.py", "import asyncio, redis\nasyncio.Semaphore(2).locked()\n")
+            report = json.loads(port("--json", root)[1])
+            text = " ".join(port(root)[1].split())
+            alone = json.loads(port("--json", root / "tests")[1])
+        plan, lines = report["plan"], report["dependencies"]
+        self.assertEqual((plan["kind"], plan["pages"][0]), ("a server", "real-world/servers"))
+        self.assertNotIn("real-world/http_requests", plan["pages"])
+        made = tomllib.loads("\n".join(lines))
+        self.assertLessEqual({"tokio", "tracing", "redis"}, made["dependencies"].keys())
+        self.assertEqual({"reqwest", "rstest"}, made["dev-dependencies"].keys())
+        self.assertEqual(report["other_imports"], ["theirs"])
+        self.assertEqual(report["imports_of_tests"], ["sphinx"])
+        self.assertIn("aiohttp (another library, only in tests):", text)
+        self.assertIn("logging (another library):", text)
+        left_out = f"Left out of the plan, as tests, documents, examples or tools: {len(others)}"
+        self.assertIn(left_out, text)
+        self.assertIn("Only in tests, and not in docs/neighbours.tsv: sphinx", text)
+        # Where there are only tests, they are the program.
+        self.assertIn("real-world/http_requests", alone["plan"]["pages"])
+        self.assertIn("reqwest", "\n".join(alone["dependencies"]))
+        self.assertNotIn("[dev-dependencies]", alone["dependencies"])
 
     def test_a_word_of_a_sentence_is_no_crate(self):
         with tempfile.TemporaryDirectory() as folder:
