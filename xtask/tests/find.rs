@@ -84,6 +84,10 @@ const TYPED: &str = "\
 1 pybreaker => error-handling/circuit_breaker :: Python: pybreaker = failsafe
 1 httpx-sse => real-world/streaming_responses :: Python: httpx_sse = 
 1 aiohttp.ClientSession => real-world/http_requests :: Python: aiohttp = 
+1 asyncio.sslproto.SSLProtocol => real-world/tls :: Python: asyncio.sslproto.SSLProtocol = 
+1 mailbox => real-world/write_whole_file :: Python: mailbox = maildir
+1 surrogateescape => real-world/crlf_lines :: Python: surrogateescape = Vec<u8>
+1 redis.asyncio.Redis => services/redis_cache :: Python: redis.asyncio = 
 3 When should you use tokio::join!() over tokio::spawn()? => basics/join_or_spawn
 5 PyO3 => interop/
 5 maturin => interop/
@@ -124,6 +128,32 @@ fn what_is_typed_leads_to_its_page() {
     // A question is no name, even if it ends with one.
     let question = "When should you use tokio::join!() over tokio::spawn()?";
     assert_eq!(INDEX.find(question, 1).answer, None);
+}
+
+/// A rare word that is the name of a row brings the row first, even if no example shows it. A
+/// longer question only mentions the name.
+#[test]
+fn a_rare_name_among_other_words_brings_its_row_first() {
+    for (query, name) in [
+        ("base64 decode", "base64"),
+        ("decode base64 in Python", "base64"),
+        ("email.utils.parseaddr", "email.utils"),
+        ("socket.getfqdn", "socket.getfqdn"),
+    ] {
+        let hits = INDEX.find(query, 1).hits;
+        let reason = hits[0].reason.clone().unwrap_or_default();
+        let row = format!("Python: {name} = ");
+        assert!(reason.starts_with(&row), "{query}: {hits:?}");
+    }
+    for (query, example) in [
+        ("actor mailbox", "concurrency/actor"),
+        (
+            "boto3 paginator or csv.DictReader inside async",
+            "iterators/blocking_iterator",
+        ),
+    ] {
+        assert_eq!(ids(query, 1), [example], "{query}");
+    }
 }
 
 /// What is pasted as a whole, and an example that answers it: the message of a panic or

@@ -300,10 +300,15 @@ impl Index {
             }
         }
         let meant = match &name {
-            Some(name) => name::meant(name),
+            Some(name) => name::meant(self.row(name).map_or(name, |row| row.0)),
             None => vec![whole(query)],
         };
-        let mut hits = self.rank(&meant, &stems);
+        let is_typed = told.is_none() && name.is_none();
+        let named = match is_typed {
+            true => self.rare(query, &stems),
+            false => Vec::new(),
+        };
+        let mut hits = self.rank(&meant, &named, &stems);
         hits.truncate(most);
         let is_vague = hits.is_empty() && words(query).is_empty();
         if is_vague {

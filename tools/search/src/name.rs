@@ -1,7 +1,7 @@
 //! A query that is one name: it is answered by the name's own row.
 
 use crate::words::whole;
-use crate::{Index, Kind};
+use crate::{Entry, Index, Kind};
 
 /// Words that ask for the counterpart of the name beside them.
 const AROUND: &str = "a alternative alternatives counterpart crate equivalent for in is like \
@@ -28,23 +28,35 @@ pub fn meant(name: &str) -> Vec<String> {
 
 impl Index {
     /// Returns the row of a name of Python, Rust or a library, or what a crate is for, and
-    /// the page of a saved row. What a library contains leads to the library:
-    /// `aiohttp.ClientSession`.
+    /// the page of a saved row.
     pub(crate) fn answer(&self, name: &str) -> Option<(String, Option<String>)> {
         let name = whole(name);
-        let row = |name: &str| {
-            let kinds = [Kind::Name, Kind::Library, Kind::Rust];
-            let mut entries = self.entries.iter();
-            let entry =
-                entries.find(|it| kinds.contains(&it.kind) && it.is_meant_by(name))?;
-            Some((entry.kind.reason(&entry.text)?, entry.page.clone()))
-        };
+        let row = self.row(&name);
         let of_crate = || {
             let purpose = self.crates.get(&name).filter(|it| !it.is_empty())?;
             let page = format!("crates.html#{name}");
             Some((format!("Crate: {name}: {purpose}"), Some(page)))
         };
-        let library = || row(name.split_once('.')?.0);
-        row(&name).or_else(of_crate).or_else(library)
+        let of_row = || {
+            let entry = row?.1;
+            Some((entry.kind.reason(&entry.text)?, entry.page.clone()))
+        };
+        match row {
+            Some((found, _)) if found == name => of_row(),
+            _ => of_crate().or_else(of_row),
+        }
+    }
+
+    /// Returns the row of a name, and the part of the name that the row has. What a module or
+    /// a library contains leads to it: `email.utils.parseaddr`, `aiohttp.ClientSession`.
+    pub(crate) fn row<'a>(&self, name: &'a str) -> Option<(&'a str, &Entry)> {
+        let kinds = [Kind::Name, Kind::Library, Kind::Rust];
+        let key = whole(name);
+        let mut entries = self.entries.iter();
+        let found = entries.find(|it| kinds.contains(&it.kind) && it.is_meant_by(&key));
+        match found {
+            Some(entry) => Some((name, entry)),
+            None => self.row(name.rsplit_once('.')?.0),
+        }
     }
 }

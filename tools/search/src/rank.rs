@@ -2,11 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::words::common_run;
+use crate::words::{common_run, whole, words};
 use crate::{Entry, Hit, Index, Kind};
 
 /// How much is added where the query is the entry, word for word.
 const EXACT: f32 = 1000.0;
+/// How much is added where a rare word of the query is the name of the entry.
+const NAMED: f32 = 400.0;
+/// How many targets have a rare word, at most.
+const RARE: usize = 4;
+/// How much of the query such a word is, at least.
+const OF_QUERY: f32 = 0.5;
 /// How much each word of a message is worth that the query has in a row.
 const IN_A_ROW: f32 = 20.0;
 /// How much of a score depends on the share of the query's words that the target has.
@@ -32,11 +38,17 @@ type Scored = (f32, usize);
 
 impl Index {
     /// Returns what a query finds, the nearest first. An entry is meant that is one of `meant`.
-    pub(crate) fn rank(&self, meant: &[String], stems: &[char]) -> Vec<Hit<'_>> {
+    /// Of `named` are the rows of names that come next.
+    pub(crate) fn rank(
+        &self,
+        meant: &[String],
+        named: &[String],
+        stems: &[char],
+    ) -> Vec<Hit<'_>> {
         // The sum of the scores, and the best of them.
         let mut totals: BTreeMap<Target, (f32, Scored)> = BTreeMap::new();
         for kind in self.fields.keys().filter(|kind| **kind != Kind::Section) {
-            for (target, (score, at)) in self.best(*kind, meant, stems) {
+            for (target, (score, at)) in self.best(*kind, meant, named, stems) {
                 let slot = totals.entry(target).or_insert((0.0, (0.0, at)));
                 slot.0 += score;
                 if score > slot.1.0 {
@@ -88,12 +100,14 @@ impl Index {
         &self,
         kind: Kind,
         meant: &[String],
+        named: &[String],
         stems: &[char],
     ) -> BTreeMap<Target, Scored> {
         let mut best: BTreeMap<Target, Scored> = BTreeMap::new();
         for (at, score) in self.scores(kind, stems) {
             let entry = &self.entries[at];
-            let (mut score, mut exact) = self.worth(entry, meant, score * kind.weight());
+            let (mut score, mut exact) =
+                self.worth(entry, meant, named, score * kind.weight());
             let targets = entry.targets(at);
             if entry.examples.is_empty() {
                 let factor = if kind == Kind::Guide { 1.0 } else { NOT_SHOWN };
@@ -121,6 +135,25 @@ impl Index {
         };
         let hits = scorer.matches(&embedder.embed(&String::from_iter(stems)));
         hits.into_iter().map(|hit| (hit.id, hit.score)).collect()
+    }
+
+    /// Returns the words of a query that few targets have and that are most of it: each may be
+    /// a name. There are none if a target has the whole query: it is not about the name.
+    pub(crate) fn rare(&self, query: &str, stems: &[char]) -> Vec<String> {
+        let mut targets = self.held.values();
+        if targets.any(|held| stems.iter().all(|stem| held.contains(stem))) {
+            return Vec::new();
+        }
+        let is_rare = |word: &String| {
+            let own = words(word).into_iter();
+            let own = own.filter_map(|word| self.stems.known(&word));
+            let own: Vec<char> = own.collect();
+            let mut spread = own.iter().filter_map(|stem| self.spread.get(stem));
+            spread.any(|many| *many <= RARE)
+                && self.share(stems, |stem| own.contains(stem)) >= OF_QUERY
+        };
+        let words = query.split_whitespace().map(whole);
+        words.filter(is_rare).collect()
     }
 
     /// Returns how much of the query the stems are that `has` holds for: a rare one is more.
@@ -163,12 +196,22 @@ impl Index {
     }
 
     /// Returns the score of an entry, and what is added if the query is the entry.
-    fn worth(&self, entry: &Entry, meant: &[String], score: f32) -> (f32, f32) {
+    fn worth(
+        &self,
+        entry: &Entry,
+        meant: &[String],
+        named: &[String],
+        score: f32,
+    ) -> (f32, f32) {
         // A word alone is more often meant as the name of a thing than of a chapter.
         let is_word = |query: &str| entry.kind == Kind::Chapter && !query.contains(' ');
         let mut queries = meant.iter();
         if queries.any(|query| entry.is_meant_by(query) && !is_word(query)) {
             return (score, EXACT);
+        }
+        let is_name = matches!(entry.kind, Kind::Name | Kind::Library);
+        if is_name && named.iter().any(|word| entry.is_meant_by(word)) {
+            return (score, NAMED);
         }
         // A message stands in the midst of a traceback, or only a part of it is typed.
         let run = match entry.kind {
