@@ -4,7 +4,9 @@
 //! `Vec<Box<dyn Fetch>>` holds different types that implement the trait `Fetch` of this
 //! file. But each async method's future has its own type. So the trait has a plain method
 //! that returns a `BoxFuture`, a boxed future of any type. Each implementation wraps its
-//! body in `async move { .. }.boxed()`. The box costs one allocation per call.
+//! body in `async move { .. }.boxed()`. The box costs one allocation per call. An
+//! optional method, a hook, has a default body in the trait:
+//! `std::future::ready(None).boxed()`.
 //!
 //! Trap: If you write `async fn` in the trait, the compiler reports that the trait "is
 //! not dyn compatible". Return a `BoxFuture`. If you write the type as

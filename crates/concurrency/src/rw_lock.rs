@@ -7,8 +7,8 @@
 //! first. If only one task may load at a time, use `single_flight`.
 //!
 //! To move a guard into a task or into `spawn_blocking`, call `write_owned` on an `Arc`
-//! of the lock (for a `Mutex`, `lock_owned`). The plain guard borrows the lock:
-//! "borrowed value does not live long enough".
+//! of the lock (for a `Mutex`, `lock_owned`). The plain guard borrows the lock: "borrowed
+//! value does not live long enough".
 //!
 //! Trap: If a task asks for the write lock while it still holds a read guard, it waits
 //! for itself forever. In `match cache.read().await.get(key)`, the guard lives until the

@@ -7,6 +7,10 @@
 //! send its request again, so make the work idempotent, for example by a key that the
 //! client sends.
 //!
+//! In a TCP server of your own, nothing drops the handler when the client leaves. Run the
+//! handler in a `select!`, next to a wait for the end of the client's side, as the
+//! example `sockets_by_hand` shows it.
+//!
 //! Bounds: Unbounded: Tasks whose client has left, and their time. `http_server` limits
 //! both.
 //!
