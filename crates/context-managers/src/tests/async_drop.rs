@@ -146,3 +146,43 @@ async fn in_a_struct_in_a_task() {
     });
     assert!(task.await.expect("no panic").is_ok());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_takes_longer_is_dropped_unfinished() {
+    let (close_tasks, line) = (CloseTasks::new(5 * TICK), line(1_000));
+    drop(close_tasks.guard(line.clone()));
+    close_tasks.wait().await;
+    assert_eq!(line.closed.load(SeqCst), 0);
+    assert_eq!(Arc::strong_count(&line.closed), 1, "the value is gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_waits_for_the_end_waits_forever() {
+    let close_tasks = CloseTasks::new(HOUR);
+    let _guard = close_tasks.guard(line(1));
+    assert!(timeout(24 * HOUR, close_tasks.wait()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_clone_waits_for_the_closes_of_the_others() {
+    let (close_tasks, line) = (CloseTasks::new(HOUR), line(5));
+    drop(close_tasks.clone().guard(line.clone()));
+    close_tasks.wait().await;
+    assert_eq!(line.closed.load(SeqCst), 1);
+}
+
+#[test]
+fn a_close_is_lost_when_its_runtime_was_shut_down() {
+    let runtime = || Builder::new_current_thread().build().expect("a runtime");
+    let first = runtime();
+    let guard = first.block_on(async { CloseTasks::new(HOUR).guard(line(1)) });
+    drop(first);
+    let closed = runtime().block_on(guard.close());
+    assert_eq!(closed, Err(CloseError::Lost));
+}
+
+#[test]
+#[should_panic(expected = "there is no reactor running")]
+fn outside_of_a_runtime_there_are_no_close_tasks() {
+    CloseTasks::new(HOUR);
+}

@@ -1,4 +1,5 @@
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::mpsc;
 
 use tempfile::TempDir;
@@ -6,6 +7,8 @@ use tokio::fs::File;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::runtime::Builder;
 use tokio::task::spawn_blocking;
+
+use crate::async_files::{append_line, find_line, read_if_there, write_lines};
 
 /// The only thread that could write is busy until the test lets it go.
 #[test]
@@ -75,5 +78,59 @@ async fn lines_that_come_later_are_read_after_the_end() -> io::Result<()> {
     assert_eq!(lines.next_line().await?, None);
     log.write_all(b"three\n")?;
     assert_eq!(lines.next_line().await?.as_deref(), Some("three"));
+    Ok(())
+}
+
+/// Without their `flush`, both would return `Ok` and lose the line.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn both_writers_return_the_error_of_a_full_disk() {
+    let full = Path::new("/dev/full");
+    for written in [
+        write_lines(full, &["started"]).await,
+        append_line(full, "started").await,
+    ] {
+        let error = written.expect_err("the disk is full");
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    }
+}
+
+#[tokio::test]
+async fn write_lines_replaces_the_file_and_append_line_creates_it() -> io::Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("log.txt");
+    for (line, expected) in [("started", "started\n"), ("ended", "started\nended\n")] {
+        append_line(&path, line).await?;
+        assert_eq!(std::fs::read_to_string(&path)?, expected);
+    }
+    for (lines, expected) in [(&["new"][..], "new\n"), (&[], "")] {
+        write_lines(&path, lines).await?;
+        assert_eq!(std::fs::read_to_string(&path)?, expected);
+    }
+    Ok(())
+}
+
+/// Behind the line that is found there is one that cannot be read.
+#[tokio::test]
+async fn find_line_reads_no_further_than_the_first_that_is_found() -> io::Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("log.txt");
+    std::fs::write(&path, b"one\ntwo\ntwo again\n\xff\n")?;
+    let found = find_line(&path, "two").await?;
+    assert_eq!(found.as_deref(), Some("two"));
+    let error = find_line(&path, "three").await.expect_err("not UTF-8");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_missing_file_is_none_and_no_error_names_its_file() -> io::Result<()> {
+    let folder = TempDir::new()?;
+    let path = folder.path().join("log.txt");
+    assert_eq!(read_if_there(&path).await?, None);
+    std::fs::write(&path, b"\xff")?;
+    let error = read_if_there(&path).await.expect_err("not UTF-8");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(!error.to_string().contains("log.txt"), "{error}");
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! When `with_file` closes, and what it returns.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use futures::FutureExt;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::asynccontextmanager::with_file;
 
@@ -33,4 +35,16 @@ async fn a_task_can_use_it() {
         tokio::spawn(task).await.ok(),
         Some("handle of data.txt".len())
     );
+}
+
+/// A close would take another second.
+#[tokio::test(start_paused = true)]
+async fn a_panic_skips_the_close_and_so_does_a_timeout() {
+    let (start, second) = (Instant::now(), Duration::from_secs(1));
+    let panics = with_file("data.txt", async |_| -> u32 { panic!("scheduled") });
+    assert!(AssertUnwindSafe(panics).catch_unwind().await.is_err());
+    assert_eq!(start.elapsed(), second);
+    let late = with_file("data.txt", async |_| sleep(60 * second).await);
+    assert!(timeout(2 * second, late).await.is_err());
+    assert_eq!(start.elapsed(), 3 * second);
 }

@@ -1,9 +1,12 @@
 use std::collections::HashSet;
 use std::error::Error;
+use std::future::pending;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -500,4 +503,52 @@ fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
         drop(held);
         assert!(waiting.join_all().await.into_iter().all(|is_ok| is_ok));
     });
+}
+
+/// What `Bounds` warns of: no timeout of a caller ends it, and nobody tries again.
+#[tokio::test(start_paused = true)]
+async fn a_connect_without_a_limit_that_hangs_takes_its_place_forever() {
+    let tried = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tried);
+    let connect = move || {
+        count.fetch_add(1, SeqCst);
+        pending()
+    };
+    let pool: Pool<()> = Pool::new(1, TICK, connect, |()| false);
+    for _ in 0..10 {
+        assert!(matches!(pool.acquire().await, Err(PoolError::TimedOut)));
+        sleep(HOUR).await;
+    }
+    assert_eq!(tried.load(SeqCst), 1);
+    assert!(timeout(HOUR, pool.close()).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_connect_continues_in_the_caller_that_connects() {
+    let (pool, _server) = pool(
+        Server {
+            panics_at: Some(1),
+            ..Server::default()
+        },
+        1,
+    );
+    let acquired = AssertUnwindSafe(pool.acquire()).catch_unwind().await;
+    let panic = acquired.expect_err("it panics");
+    let text = panic.downcast_ref::<String>().expect("a text");
+    assert!(text.contains("scheduled"), "{text}");
+    assert!(pool.acquire().await.is_ok());
+}
+
+/// As a `select!` over `&mut` does while the body of another branch runs.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_is_paused_blocks_the_queue_and_close() {
+    let (pool, _server) = pool(Server::default(), 1);
+    let held = pool.acquire().await;
+    let mut paused = Box::pin(pool.acquire());
+    assert!(futures::poll!(paused.as_mut()).is_pending());
+    drop(held);
+    assert!(timeout(HOUR / 2, pool.acquire()).await.is_err());
+    assert!(timeout(HOUR, pool.close()).await.is_err());
+    drop(paused);
+    assert!(timeout(HOUR, pool.close()).await.is_ok());
 }

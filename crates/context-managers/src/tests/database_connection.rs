@@ -2,7 +2,8 @@ use std::error::Error;
 use std::mem;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use futures::poll;
 
@@ -72,5 +73,58 @@ async fn a_panic_leaves_it_open() -> TestResult {
     let bug = database.call(|_| -> rusqlite::Result<()> { panic!("a bug") });
     assert!(matches!(bug.await, Err(DatabaseError::Lost(_))));
     assert_eq!(count(&database).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn calls_come_in_their_order_and_close_waits_for_those_before_it() -> TestResult {
+    let database = in_memory().await?;
+    let (clone, order) = (database.clone(), Arc::new(Mutex::new(Vec::new())));
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(Some(released));
+    let call = |number: u32| {
+        let (order, released) = (
+            Arc::clone(&order),
+            released.lock().expect("no panic").take(),
+        );
+        database.call(move |_| {
+            // The first one waits, an error as nothing is sent.
+            let _ = released.map(|released| released.recv());
+            order.lock().expect("no panic").push(number);
+            Ok(())
+        })
+    };
+    let release = async { drop(release) };
+    let all =
+        tokio::join!(biased; call(0), call(1), call(2), call(3), clone.close(), release);
+    for done in [all.0, all.1, all.2, all.3, all.4] {
+        done?;
+    }
+    assert_eq!(*order.lock().expect("no panic"), [0, 1, 2, 3]);
+    for database in [&database, &clone] {
+        let late = add(database, "Ada").await;
+        assert!(matches!(late, Err(DatabaseError::Closed)));
+        database.close().await?;
+    }
+    Ok(())
+}
+
+/// A transaction that has begun locks the file until the connection is closed.
+#[tokio::test]
+async fn dropping_the_last_clone_closes_the_connection() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("users.db");
+    let database = Database::open(&path).await?;
+    let begin = "CREATE TABLE users (name TEXT UNIQUE); BEGIN IMMEDIATE";
+    database.call(|sqlite| sqlite.execute_batch(begin)).await?;
+    let clone = database.clone();
+    drop(database);
+    let other = rusqlite::Connection::open(&path)?;
+    other.busy_timeout(Duration::ZERO)?;
+    let insert = "INSERT INTO users VALUES ('Ada')";
+    let locked = other.execute(insert, ()).expect_err("a clone is left");
+    assert_eq!(locked.to_string(), "database is locked");
+    drop(clone);
+    other.execute(insert, ())?;
     Ok(())
 }

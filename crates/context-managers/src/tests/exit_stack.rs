@@ -1,4 +1,5 @@
 use std::cell::Cell;
+use std::env;
 use std::fmt::{self, Display};
 use std::mem;
 use std::panic::AssertUnwindSafe;
@@ -13,7 +14,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use super::support::poll_and_drop;
+use super::support::{child_of, poll_and_drop};
 use crate::exit_stack::{ExitErrors, ExitStack};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -459,5 +460,42 @@ async fn a_task_local_is_seen_unless_the_stack_is_dropped() {
         all_closed(&tracker).await;
         let expected = if dropped { None } else { Some(7) };
         assert_eq!(*seen.lock().expect("no panic holds it"), Some(expected));
+    }
+}
+
+/// Set for the process whose standard error is read.
+const END: &str = "EXIT_STACK_END";
+
+/// Not a test but the process that the next test starts.
+#[tokio::test(start_paused = true)]
+async fn child() {
+    let Ok(end) = env::var(END) else { return };
+    let stack = ExitStack::<&str>::new(&TaskTracker::new());
+    match end.as_str() {
+        "panics" => stack.push(async { panic!("scheduled") }),
+        "dropped" => stack.push(sleep(HOUR).map(Ok)),
+        _ => {}
+    }
+    stack.push(async { Err("tape is stuck") });
+    let close = timeout(TICK, stack.close(Err::<(), _>("no work")));
+    let closed = AssertUnwindSafe(close).catch_unwind().await;
+    assert_eq!(closed.is_err(), end == "panics");
+    assert_eq!(
+        closed.is_ok_and(|in_time| in_time.is_err()),
+        end == "dropped"
+    );
+}
+
+/// What `close` says of errors that it cannot return.
+#[test]
+fn errors_are_printed_after_a_panic_and_when_close_is_dropped() {
+    for (end, printed) in [("panics", true), ("dropped", true), ("returns", false)] {
+        let output = child_of(module_path!()).env(END, end).output();
+        let output = output.expect("it starts");
+        assert!(output.status.success(), "{end}");
+        let text = String::from_utf8_lossy(&output.stderr);
+        for line in ["exit stack: no work\n", "exit stack: tape is stuck\n"] {
+            assert_eq!(text.contains(line), printed, "{end}: {text}");
+        }
     }
 }

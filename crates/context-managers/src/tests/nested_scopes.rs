@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::nested_scopes::{
     Connection, Refused, Server, copy, open_both, with_connection,
@@ -45,4 +45,14 @@ async fn whichever_is_refused_none_stays_open() {
     }
     assert!(open_both(&server, ["cellar", "kitchen"]).await.is_ok());
     assert_eq!(server.open.load(Relaxed), 2);
+}
+
+/// The cellar opens after 0.1 s, the kitchen after 0.2 s.
+#[tokio::test(start_paused = true)]
+async fn dropped_half_way_open_both_closes_nothing() {
+    let server = Server::default();
+    let both = open_both(&server, ["cellar", "kitchen"]);
+    assert!(timeout(SECOND * 3 / 20, both).await.is_err());
+    sleep(SECOND).await;
+    assert_eq!(server.open.load(Relaxed), 1);
 }

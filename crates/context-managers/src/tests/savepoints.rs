@@ -1,10 +1,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::join_all;
 use rusqlite::{Connection, ErrorCode, Result, TransactionBehavior};
 use tempfile::TempDir;
+use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
@@ -203,6 +205,23 @@ async fn when_sqlite_ends_the_transaction_no_further_part_runs() {
     }
 }
 
+/// The first trap: a disk that is full ends it as well.
+#[tokio::test]
+async fn a_full_disk_ends_the_transaction() {
+    let database = database();
+    let done = database.transaction(|db| {
+        db.query_one("PRAGMA max_page_count = 3", [], |_| Ok(()))?;
+        for number in 0..100_000 {
+            // The outer error: if the part alone had failed, it would be the inner one.
+            nested(db, |db| insert(db, number))??;
+        }
+        Ok(())
+    });
+    let error: rusqlite::Error = done.await.expect_err("it is full");
+    assert_eq!(error.to_string(), "no such savepoint: part");
+    assert_eq!(all(&database).await, []);
+}
+
 #[test]
 fn without_a_transaction_there_is_no_part() {
     let part = nested(&memory(), |_| -> Result<()> { unreachable!() });
@@ -392,4 +411,48 @@ async fn endless_delays() {
         }
         other.execute_batch("COMMIT").expect("it ends");
     }
+}
+
+/// Writes down who runs, in which order.
+#[derive(Clone, Default)]
+struct Order(Arc<Mutex<Vec<u32>>>);
+
+impl Order {
+    async fn run(&self, database: &Database, number: u32) {
+        let order = self.clone();
+        let run = database.transaction(move |_| {
+            order.0.lock().expect("no panic").push(number);
+            Ok::<_, rusqlite::Error>(())
+        });
+        run.await.expect("it commits");
+    }
+
+    fn take(&self) -> Vec<u32> {
+        std::mem::take(&mut self.0.lock().expect("no panic"))
+    }
+}
+
+/// There is one blocking thread. In its pause of an hour, a transaction does not hold it.
+#[test]
+fn in_their_order_unless_one_pauses_which_holds_no_thread() {
+    let mut builder = Builder::new_current_thread();
+    builder
+        .enable_time()
+        .start_paused(true)
+        .max_blocking_threads(1);
+    builder.build().expect("a runtime").block_on(async {
+        let (_dir, ours, other) = two_programs("WAL");
+        let database = Database::new(ours, 2, HOUR).expect("it is set");
+        let order = Order::default();
+        join_all((0..31).map(|number| order.run(&database, number))).await;
+        assert_eq!(order.take(), (0..31).collect::<Vec<_>>());
+
+        other.execute_batch("BEGIN IMMEDIATE").expect("it begins");
+        let mut first = Box::pin(order.run(&database, 1));
+        assert!(timeout(TICK, first.as_mut()).await.is_err(), "busy");
+        other.execute_batch("COMMIT").expect("it ends");
+        order.run(&database, 2).await;
+        first.await;
+        assert_eq!(order.take(), [2, 1], "it has lost its place");
+    });
 }

@@ -213,3 +213,15 @@ async fn closures_that_borrow_in_a_task() {
     let page = task.await.expect("it is Send");
     assert_eq!(page, Ok(String::from("api.com/users")));
 }
+
+#[test]
+fn into_first_returns_the_error_that_came_first() {
+    let (body, close) = ("body", "close");
+    for (error, first) in [
+        (ScopeError::Body(body), body),
+        (ScopeError::Close(close), close),
+        (ScopeError::Both { body, close }, body),
+    ] {
+        assert_eq!(error.into_first(), first);
+    }
+}

@@ -136,7 +136,8 @@ async fn on_one_thread_a_body_does_not_go_on_after_a_failure() {
     }
 }
 
-/// The trap: on several threads, the channel tells the body before the scope does.
+/// The trap: on several threads, the channel tells the body before the scope does. If the
+/// body then ends the scope, the error of the task is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_channel_closes_before_the_body_is_cancelled() {
     /// Holds up the end of the failing task until the body has gone on.
@@ -147,20 +148,25 @@ async fn a_channel_closes_before_the_body_is_cancelled() {
             self.1.recv().expect("the body goes on");
         }
     }
-    let (go_on, wait) = std::sync::mpsc::channel();
-    let result = scope(async move |scope: Scope<(), u32>| {
-        let (sender, receiver) = oneshot::channel();
-        let sends = Sends(Some(sender), wait);
-        scope.spawn(async move {
-            let _sends = sends;
-            Err(7)
+    for (ends, expected) in [(false, Err(7)), (true, Ok(()))] {
+        let (go_on, wait) = std::sync::mpsc::channel();
+        let result = scope(async move |scope: Scope<(), u32>| {
+            let (sender, receiver) = oneshot::channel();
+            let sends = Sends(Some(sender), wait);
+            scope.spawn(async move {
+                let _sends = sends;
+                Err(7)
+            });
+            assert!(receiver.await.is_err());
+            // Reached, although the task has failed.
+            if ends {
+                scope.end(());
+            }
+            go_on.send(()).expect("the task waits");
+            Ok(())
         });
-        assert!(receiver.await.is_err());
-        // Reached, although the task has failed.
-        go_on.send(()).expect("the task waits");
-        Ok(())
-    });
-    assert_eq!(timeout(HOUR, result).await, Ok(Err(7)));
+        assert_eq!(timeout(HOUR, result).await, Ok(expected));
+    }
 }
 
 async fn fail_after_some_turns<T>() -> Result<T, u32> {
@@ -479,5 +485,45 @@ async fn ten_thousand_at_once() {
             }
         };
         timeout(HOUR / 60, gone).await.expect("a task runs on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_of_tokio_spawn_is_not_part_of_the_scope() {
+    for result in [Ok(1), Err(2)] {
+        let (live, mut task) = (Live::default(), None);
+        let ended = scope(async |_: Scope<u32, u32>| {
+            task = Some(tokio::spawn(live.job().run(5, 3)));
+            result
+        });
+        assert_eq!(ended.await, result);
+        assert_eq!(live.count(), 1, "it is not waited for");
+        let task = task.expect("it is spawned").await;
+        assert_eq!(task.expect("nor cancelled"), 3);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn end_cancels_its_caller_at_the_next_await() {
+    for in_a_task in [false, true] {
+        let steps = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&steps);
+        let ended = scope(async |scope: Scope<u32, u32>| {
+            let ending = scope.clone();
+            let work = async move {
+                ending.end(1);
+                count.fetch_add(1, SeqCst);
+                yield_now().await;
+                count.fetch_add(1, SeqCst);
+                Ok(())
+            };
+            if in_a_task {
+                scope.spawn(work);
+                return Ok(2);
+            }
+            work.await.map(|()| 2)
+        });
+        assert_eq!(ended.await, Ok(1));
+        assert_eq!(steps.load(SeqCst), 1, "in a task: {in_a_task}");
     }
 }

@@ -1,6 +1,8 @@
 use std::fs::{read_dir, remove_dir_all};
 use std::io;
+use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::fs;
@@ -8,6 +10,7 @@ use tokio::runtime::Builder;
 use tokio::select;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use crate::temporary_directory::with_temporary_directory;
 
@@ -53,6 +56,34 @@ fn a_dropped_call_makes_the_folder_anew() -> io::Result<()> {
         drop(release);
         spawn_blocking(|| ()).await?;
         assert_eq!(read_dir(parent.path())?.count(), 1, "it is back");
+        Ok(())
+    })
+}
+
+/// What the second trap advises. The call of `tokio::fs` waits for the only thread.
+#[test]
+fn in_a_task_with_the_timeout_around_its_handle_it_is_removed() -> io::Result<()> {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_time().max_blocking_threads(1);
+    builder.build()?.block_on(async {
+        let parent = TempDir::new()?;
+        let path = parent.path().to_path_buf();
+        let (release, released) = mpsc::channel::<()>();
+        let (begin, begun) = oneshot::channel();
+        let mut task = tokio::spawn(async move {
+            let body = async move |folder: &Path| {
+                let _busy = spawn_blocking(move || released.recv());
+                let _ = begin.send(());
+                fs::create_dir_all(folder.join("a/b")).await
+            };
+            with_temporary_directory(&path, body).await
+        });
+        begun.await.expect("it begins");
+        let limit = Duration::from_millis(1);
+        assert!(timeout(limit, &mut task).await.is_err());
+        drop(release);
+        task.await??;
+        assert_eq!(read_dir(parent.path())?.count(), 0);
         Ok(())
     })
 }

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
@@ -5,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::join_all;
 use rusqlite::{Connection, params};
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -155,6 +157,23 @@ fn dropped_while_it_waits_it_leaves_the_line() {
         assert_eq!(held.await.ok(), Some(true));
         sleep(TICK).await;
         assert_eq!(all(&database).await, [0, 2]);
+    });
+}
+
+#[test]
+fn transactions_come_in_their_order() {
+    test(async {
+        let (database, order) = (numbers(), RefCell::new(Vec::new()));
+        let (database, order) = (&database, &order);
+        let all = join_all((0..31).map(|number| async move {
+            let done = database.transaction(async |transaction| {
+                order.borrow_mut().push(number);
+                insert(transaction, number, 0).await
+            });
+            done.await.is_ok()
+        }));
+        assert!(all.await.into_iter().all(|is_ok| is_ok));
+        assert_eq!(order.take(), (0..31).collect::<Vec<_>>());
     });
 }
 
