@@ -2,6 +2,7 @@
 
 use std::future::pending;
 
+use futures::FutureExt;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
 
@@ -65,4 +66,27 @@ async fn a_call_in_the_body_of_the_task_never_comes_after_an_abort() {
     yield_now().await;
     task.abort();
     assert!(is_called.await.is_err());
+}
+
+/// The same holds after a panic, and for `inspect`.
+#[tokio::test]
+async fn neither_the_end_of_the_body_nor_inspect_calls_after_an_abort_or_a_panic() {
+    for end in ["value", "abort", "panic"] {
+        let (body, of_the_body) = oneshot::channel();
+        let (inspected, by_inspect) = oneshot::channel();
+        let work = async move {
+            match end {
+                "abort" => pending().await,
+                "panic" => panic!("scheduled"),
+                _ => {}
+            }
+            body.send(()).expect("it waits");
+        };
+        let task = tokio::spawn(work.inspect(|()| inspected.send(()).expect("it waits")));
+        yield_now().await;
+        task.abort();
+        let expected = end == "value";
+        assert_eq!(of_the_body.await.is_ok(), expected, "{end}");
+        assert_eq!(by_inspect.await.is_ok(), expected, "{end}");
+    }
 }

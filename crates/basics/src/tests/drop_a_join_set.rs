@@ -168,3 +168,20 @@ async fn a_blocking_task_goes_on_after_an_abort() {
         }
     }
 }
+
+// On one thread an aborted task cannot have ended before the next await.
+#[tokio::test]
+async fn dropped_join_or_shut_down_aborts_the_tasks_and_waits_for_none() {
+    let running = Arc::new(AtomicUsize::new(0));
+    let mut waits = Box::pin(join_or_shut_down(tasks(31, &running, pending())));
+    assert!(futures::poll!(&mut waits).is_pending());
+    tokio::task::yield_now().await;
+    drop(waits);
+    assert_eq!(running.load(SeqCst), 31);
+    let gone = async {
+        while running.load(SeqCst) > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(60), gone).await.is_ok());
+}

@@ -102,7 +102,7 @@ async fn full_or_without_a_receiver_the_hook_still_calls_the_previous_one() {
         }
         previous(panic);
     }));
-    let (full, _receiver) = mpsc::channel(1);
+    let (full, mut reports) = mpsc::channel(1);
     report_panics(&full);
     let (closed, receiver) = mpsc::channel(1);
     report_panics(&closed);
@@ -112,6 +112,26 @@ async fn full_or_without_a_receiver_the_hook_still_calls_the_previous_one() {
         task.await.expect_err("a panic");
     }
     assert_eq!(calls.load(Ordering::Relaxed), 3);
+    assert!(reports.try_recv().is_ok());
+    assert!(reports.try_recv().is_err(), "the others were dropped");
+}
+
+#[tokio::test]
+async fn a_second_call_reports_each_panic_twice() {
+    let _alone = SET_HOOK.lock().await;
+    let (sender, mut reports) = mpsc::channel(10_000);
+    let mut counts = Vec::new();
+    for _ in 0..2 {
+        report_panics(&sender);
+        let task = tokio::spawn(async { panic!("once or twice") });
+        task.await.expect_err("a panic");
+        let mut count = 0;
+        while let Ok(report) = reports.try_recv() {
+            count += u32::from(report.text == "once or twice");
+        }
+        counts.push(count);
+    }
+    assert_eq!(counts, [1, 2]);
 }
 
 /// What `Bounds` says: no task waits beside a full channel.

@@ -106,3 +106,13 @@ fn once_with_a_waker_that_does_nothing() {
     assert!(late.poll(&mut context).is_pending());
     assert!(pin!(async { 7 }).poll(&mut context).is_ready());
 }
+
+/// The trap: this loop is no runtime of Tokio.
+#[test]
+#[should_panic(expected = "there is no reactor running")]
+fn a_sleep_of_tokio_panics_in_this_loop() {
+    let sleeps: Task = Box::pin(async {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    });
+    run_all(vec![sleeps]);
+}

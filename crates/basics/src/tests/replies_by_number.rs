@@ -162,3 +162,14 @@ async fn in_a_struct_in_a_task() {
     let reply = task.await.expect("no panic").expect("a reply");
     assert_eq!(reply, [1]);
 }
+
+/// The trap: an `async fn call()` registers when it is first polled.
+#[tokio::test(start_paused = true)]
+async fn a_reply_that_comes_before_its_call_is_registered_is_thrown_away() {
+    let calls = Arc::new(Calls::default());
+    let call = async { calls.start().1.await };
+    // The request is sent, and the server is quick.
+    assert_eq!(calls.reply(1, "sooner"), Err("sooner"));
+    assert!(timeout(LIMIT, call).await.is_err());
+    assert_eq!(calls.pending(), 0);
+}

@@ -38,3 +38,10 @@ async fn a_period_beyond_the_clock_panics() {
     let (_sender, readings) = mpsc::channel(1);
     Station::new(readings, Duration::MAX);
 }
+
+#[tokio::test]
+#[should_panic(expected = "`period` must be non-zero")]
+async fn a_period_of_zero_panics() {
+    let (_sender, readings) = mpsc::channel(1);
+    Station::new(readings, Duration::ZERO);
+}

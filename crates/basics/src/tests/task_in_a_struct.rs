@@ -36,3 +36,12 @@ async fn dropped_or_stopped_halfway_it_leaves_no_task() {
     sleep(Duration::from_millis(1)).await;
     assert_eq!(tasks(), 0);
 }
+
+/// The trap.
+#[tokio::test]
+#[should_panic(expected = "JoinHandle polled after completion")]
+async fn a_second_await_of_a_handle_panics() {
+    let mut task = tokio::spawn(async { 7 });
+    assert_eq!((&mut task).await.expect("no panic"), 7);
+    let _ = (&mut task).await;
+}

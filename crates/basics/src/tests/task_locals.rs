@@ -71,3 +71,17 @@ async fn tasks_of_a_thread_share_its_thread_local() {
     assert_eq!(task.await.expect("no panic"), 7);
     assert_eq!(OF_THREAD.get(), 8);
 }
+
+#[tokio::test]
+async fn an_inner_scope_hides_the_outer_value_until_it_ends() {
+    let look = async || {
+        yield_now().await;
+        REQUEST_ID.get()
+    };
+    let outer = async {
+        let before = look().await;
+        let inside = REQUEST_ID.scope(2, look()).await;
+        [before, inside, look().await]
+    };
+    assert_eq!(REQUEST_ID.scope(1, outer).await, [1, 2, 1]);
+}

@@ -107,6 +107,13 @@ async fn it_refuses_a_runtime_of_one_thread() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[should_panic(expected = "Cannot start a runtime from within a runtime")]
+async fn it_panics_in_async_code() {
+    let task = tokio::spawn(async {});
+    let _ = wait_or_cancel(&Handle::current(), task, HOUR);
+}
+
 /// The trap: neither the task nor the timeout of a runtime of one thread gets a turn.
 #[test]
 fn a_runtime_that_nobody_runs_ends_no_wait() {

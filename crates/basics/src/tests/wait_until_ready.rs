@@ -1,3 +1,5 @@
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
@@ -33,4 +35,17 @@ async fn without_its_caller_the_service_runs_on() {
     assert_eq!(tasks(), 1);
     sleep(Duration::from_secs(1)).await;
     assert_eq!(tasks(), 0);
+}
+
+/// What the header says of a socket: nothing accepts yet.
+#[test]
+fn a_client_that_connects_before_the_accept_waits_in_the_queue() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    client.write_all(b"hello")?;
+    drop(client);
+    let mut text = String::new();
+    listener.accept()?.0.read_to_string(&mut text)?;
+    assert_eq!(text, "hello");
+    Ok(())
 }
