@@ -37,3 +37,18 @@ async fn any_number_of_commands() {
         tokio::spawn(chat(commands(size))).await.expect("no panic");
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_has_ended_leaves_the_map() {
+    let mut rooms = StreamMap::new();
+    rooms.insert("north", stream::iter([1]).boxed());
+    rooms.insert("south", stream::iter([2]).chain(stream::pending()).boxed());
+    let mut messages = Vec::new();
+    while let Some(Some(message)) = rooms.next().now_or_never() {
+        messages.push(message);
+    }
+    messages.sort_unstable();
+    assert_eq!(messages, [("north", 1), ("south", 2)]);
+    assert!(rooms.keys().eq(&["south"]));
+    assert!(rooms.remove("north").is_none());
+}
