@@ -157,3 +157,16 @@ fn no_batches_of_none() {
     let (_queue, items) = mpsc::channel::<u32>(1);
     let _batches = Batches::new(items, 0, TICK);
 }
+
+/// What the doc comment of `written` warns of.
+#[tokio::test(start_paused = true)]
+async fn written_after_a_cancelled_next_loses_the_items_that_it_had_taken() {
+    let (queue, items) = mpsc::channel(1);
+    let mut batches = Batches::new(items, 3, 10 * TICK);
+    queue.send(1).await.expect("it is open");
+    assert!(timeout(TICK, batches.next()).await.is_err());
+    batches.written();
+    queue.send(2).await.expect("it is open");
+    drop(queue);
+    assert_eq!(batches.next().await, Some(&[2][..]));
+}

@@ -83,3 +83,17 @@ async fn inside_of_a_task() {
     assert!(task.await.is_ok_and(|awaits| awaits.is_ok()));
     assert!(count.load(Ordering::Relaxed) > 10);
 }
+
+/// Why `cancel_at` is awaited alone: a `join!` polls all its branches at each wake-up.
+#[tokio::test(start_paused = true)]
+async fn in_a_join_the_wake_ups_of_the_other_branches_count_too() {
+    let one_wait = || sleep(Duration::from_secs(60));
+    assert_eq!(cancel_at(3, one_wait()).await, Some(()));
+    let other = async {
+        for _ in 0..5 {
+            sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let (output, ()) = tokio::join!(cancel_at(3, one_wait()), other);
+    assert_eq!(output, None);
+}

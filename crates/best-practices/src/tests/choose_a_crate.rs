@@ -821,6 +821,36 @@ fn tracing_appender_0_2_drops_lines_when_it_is_full() {
     drop(release);
 }
 
+#[test]
+fn tracing_appender_0_2_writes_nothing_after_its_guard_is_dropped() {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panics").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let kept = Kept::default();
+    let (mut writer, guard) = tracing_appender::non_blocking(kept.clone());
+    writer.write_all(b"before\n").expect("it never fails");
+    drop(guard);
+    writer.write_all(b"after\n").expect("it never fails");
+    // The thread has ended, and dropped its clone.
+    while Arc::strong_count(&kept.0) > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(*kept.0.lock().expect("nobody panics"), b"before\n");
+}
+
 /// A server of the standard library and a client of `ureq`: no runtime, no await.
 #[test]
 fn ureq_3_5_needs_no_runtime() -> Result<(), Box<dyn std::error::Error>> {

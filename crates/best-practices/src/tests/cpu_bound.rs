@@ -130,3 +130,24 @@ fn a_panic_in_the_spawn_of_rayon_ends_the_process() {
     let said = String::from_utf8_lossy(&child.stderr);
     assert!(said.contains("aborting"), "{said}");
 }
+
+#[tokio::test]
+async fn parallel_iterators_run_on_the_threads_of_the_pool() {
+    use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+    for threads in [1, 3] {
+        let pool = CpuPool::new(threads).expect("there are threads");
+        let (number, ids) = pool
+            .run(|_| {
+                let parts = (0..1000).into_par_iter();
+                let ids = parts.map(|_| thread::current().id()).collect::<Vec<_>>();
+                (rayon::current_num_threads(), ids)
+            })
+            .await;
+        let own = pool
+            .run(|_| rayon::broadcast(|_| thread::current().id()))
+            .await;
+        assert_eq!((number, own.len()), (threads, threads));
+        assert!(ids.iter().all(|id| own.contains(id)));
+    }
+}

@@ -40,6 +40,47 @@ fn a_task_that_blocks_is_shown_as_polling() {
     blocked.join().expect("no panic");
 }
 
+/// The trap: with `true` the dump waits for the poll, and holds up the other functions.
+#[test]
+fn a_full_dump_waits_for_a_task_that_blocks_and_no_other_function_begins() {
+    #[framed]
+    async fn blocks(begun: mpsc::Sender<()>, released: mpsc::Receiver<()>) {
+        begun.send(()).expect("it is received");
+        let _ = released.recv();
+    }
+    #[framed]
+    async fn healthy() {}
+
+    let _alone = ALONE.blocking_lock();
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let run = || Builder::new_current_thread().build().expect("a runtime");
+    let blocked = thread::spawn(move || run().block_on(blocks(begun, released)));
+    has_begun.recv().expect("it begins");
+
+    let (report, reports) = mpsc::channel();
+    let reports_too = report.clone();
+    let dumps = thread::spawn(move || {
+        drop(async_backtrace::taskdump_tree(true));
+        report.send("dumped").expect("it is received");
+    });
+    let short = Duration::from_millis(200);
+    assert!(reports.recv_timeout(short).is_err(), "the dump waits");
+    let others = thread::spawn(move || {
+        run().block_on(healthy());
+        reports_too.send("healthy").expect("it is received");
+    });
+    assert!(
+        reports.recv_timeout(short).is_err(),
+        "so does the other one"
+    );
+    drop(release);
+    for thread in [blocked, dumps, others] {
+        thread.join().expect("no panic");
+    }
+    assert_eq!(reports.iter().count(), 2);
+}
+
 /// A thousand tasks on four threads: all are listed while they wait, none after that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn all_tasks_and_no_more() {

@@ -28,10 +28,13 @@ async fn all_ways_give_the_same_sum() -> io::Result<()> {
 }
 
 #[tokio::test]
-async fn no_trip_has_more_than_two_mebibytes() -> io::Result<()> {
+async fn a_trip_has_8_kibibytes_and_never_more_than_two_mebibytes() -> io::Result<()> {
     let folder = TempDir::new()?;
     let path = folder.path().join("numbers");
     fs::write(&path, vec![0; 3 << 20]).await?;
+    let mut file = BufReader::new(fs::File::open(&path).await?);
+    file.fill_buf().await?;
+    assert_eq!(file.buffer().len(), 8 << 10);
     let mut file = BufReader::with_capacity(4 << 20, fs::File::open(&path).await?);
     file.fill_buf().await?;
     assert_eq!(file.buffer().len(), 2 << 20);

@@ -171,3 +171,15 @@ async fn dropped_by_the_panic_of_a_neighbour() {
     assert_eq!(ended(&registry, "cancelled"), 1.0);
     assert_eq!(ended(&registry, "error"), 0.0);
 }
+
+/// Why `new` is called once.
+#[test]
+fn the_registry_accepts_a_second_metric_of_the_same_name() {
+    let mut registry = Registry::default();
+    for _ in 0..2 {
+        CallMetrics::new(&mut registry);
+    }
+    let mut page = String::new();
+    encode(&mut page, &registry).expect("a text takes all");
+    assert_eq!(page.matches("# TYPE calls_in_flight gauge").count(), 2);
+}

@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tower::ServiceExt;
 use tracing::instrument::WithSubscriber;
 use tracing::subscriber::{DefaultGuard, set_default};
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, debug_span, info_span};
 
 use crate::opentelemetry_trace::{execute, orders, prices, trace_request, traces};
 
@@ -315,5 +315,59 @@ fn subscriber_with_a_span(
 async fn without_a_subscriber_requests_are_served() -> Result<(), BoxError> {
     let request = Request::get("/prices/7").body(Body::empty())?;
     assert_eq!(prices().oneshot(request).await?.status(), 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_span_of_the_level_debug_is_not_exported() -> Result<(), BoxError> {
+    let collected = collect();
+    drop(debug_span!("noise"));
+    drop(info_span!("kept"));
+    let spans = collected.spans()?;
+    assert_eq!(spans.len(), 1);
+    assert_eq!(named(&spans, "kept").len(), 1);
+    Ok(())
+}
+
+/// Keeps its spans, once it is released.
+#[derive(Debug)]
+struct Blocked {
+    kept: Kept,
+    begun: Mutex<std::sync::mpsc::Sender<()>>,
+    released: Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl SpanExporter for Blocked {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let _ = self.begun.lock().expect("nobody panics").send(());
+        // An error: nothing is sent, the sender is dropped.
+        let _ = self.released.lock().expect("nobody panics").recv();
+        self.kept.export(batch).await
+    }
+}
+
+/// What the doc comment of `traces` says. 512 spans are in the batch that is exported.
+#[test]
+fn of_the_spans_that_wait_for_the_exporter_2048_are_kept() -> Result<(), BoxError> {
+    let kept = Kept::default();
+    let (begin, begun) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel();
+    let exporter = Blocked {
+        kept: kept.clone(),
+        begun: Mutex::new(begin),
+        released: Mutex::new(released),
+    };
+    let (subscriber, provider) = traces("test", exporter);
+    let subscriber = tracing::Dispatch::new(subscriber);
+    tracing::dispatcher::with_default(&subscriber, || {
+        (0..512).for_each(|_| drop(info_span!("exported")));
+        begun
+            .recv_timeout(Duration::from_secs(60))
+            .expect("a batch");
+        (0..10_000).for_each(|_| drop(info_span!("waits")));
+    });
+    drop(release);
+    provider.force_flush()?;
+    assert_eq!(kept.len(), 512 + 2048);
     Ok(())
 }

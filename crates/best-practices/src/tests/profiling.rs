@@ -74,3 +74,11 @@ async fn a_task_that_asks_is_polled_more_often_than_one_that_is_woken() {
     let polls = |monitor: &TaskMonitor| monitor.cumulative().total_poll_count;
     assert_eq!((polls(&asking), polls(&waiting)), (4, 2));
 }
+
+/// The trap names this number.
+#[test]
+fn by_default_a_poll_of_50_microseconds_is_slow() {
+    let threshold = TaskMonitor::DEFAULT_SLOW_POLL_THRESHOLD;
+    assert_eq!(threshold, Duration::from_micros(50));
+    assert_eq!(TaskMonitor::new().slow_poll_threshold(), threshold);
+}

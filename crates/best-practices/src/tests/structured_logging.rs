@@ -236,3 +236,40 @@ async fn a_field_with_the_name_of_a_key_makes_the_key_twice() {
         assert_eq!(line.matches(&format!("\"{key}\":")).count(), 2, "{line}");
     }
 }
+
+/// What the doc comment of `subscriber` says: each piece is a line.
+#[tokio::test]
+async fn each_line_is_written_by_one_call() {
+    #[derive(Clone, Default)]
+    struct Pieces(Arc<Mutex<Vec<Vec<u8>>>>);
+
+    impl io::Write for Pieces {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("nobody panics").push(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let pieces = Pieces::default();
+    let writer = pieces.clone();
+    let subscriber = subscriber("", move || writer.clone());
+    let events = async {
+        info!("short");
+        async { info!(long = "x".repeat(100_000), "long") }
+            .instrument(request(1))
+            .await;
+    };
+    events.with_subscriber(subscriber).await;
+    let pieces = pieces.0.lock().expect("nobody panics");
+    assert_eq!(pieces.len(), 2);
+    for piece in &*pieces {
+        assert_eq!(
+            piece.iter().position(|byte| *byte == b'\n'),
+            Some(piece.len() - 1)
+        );
+    }
+}

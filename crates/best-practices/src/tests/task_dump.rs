@@ -188,3 +188,14 @@ fn on_a_signal_while_the_runtime_is_blocked() {
     hears.recv_timeout(LONG).expect("the handler is free");
     runtime.join().expect("it does not panic");
 }
+
+#[tokio::test]
+async fn the_oldest_is_listed_first() {
+    let tasks = Tasks::default();
+    let track = |name| tasks.track(name, pending::<()>());
+    let (a, _b, _c) = (track("a"), track("b"), track("c"));
+    assert_eq!(dump(&tasks), "a, b, c");
+    drop(a);
+    let _d = track("d");
+    assert_eq!(dump(&tasks), "b, c, d");
+}

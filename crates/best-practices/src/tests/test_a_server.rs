@@ -128,3 +128,15 @@ async fn a_server_without_addresses() -> Result<(), BoxError> {
     assert_eq!(statuses.map(|status| status.as_u16()), [500, 200, 500, 200]);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_body_of_a_megabyte_is_returned_and_a_longer_one_is_an_error()
+-> Result<(), BoxError> {
+    let body = async |Path(length): Path<usize>| "x".repeat(length);
+    let app = Router::new().route("/{length}", get(body));
+    let (_, text) = call(app.clone(), &format!("/{}", 1 << 20)).await?;
+    assert_eq!(text.len(), 1 << 20);
+    let longer = call(app, &format!("/{}", (1 << 20) + 1)).await;
+    assert!(longer.is_err());
+    Ok(())
+}

@@ -60,8 +60,8 @@ async fn steps_are_exact_through_many_tasks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_thousand_tasks_in_a_step() {
-    let tasks = [(); 1000].map(|()| tokio::spawn(sleep(SECOND)));
+async fn some_thousand_tasks_in_a_step() {
+    let tasks = [(); 5000].map(|()| tokio::spawn(sleep(SECOND)));
     settle().await;
     advance_in_steps(1, SECOND).await;
     assert!(tasks.iter().all(|task| task.is_finished()));

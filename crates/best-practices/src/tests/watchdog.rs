@@ -99,3 +99,16 @@ fn limits_of_zero_and_for_ever() {
         drop(Watchdog::start(limit, |_, _| ()));
     }
 }
+
+#[test]
+fn a_poll_is_reported_when_it_has_run_for_the_limit_and_not_before() {
+    let limit = 20 * LIMIT;
+    let (report, reports) = mpsc::channel();
+    let watchdog = Watchdog::start(limit, move |_, ran| {
+        let _ = report.send(ran);
+    });
+    let runtime = Builder::new_current_thread().build().expect("a runtime");
+    let blocks = watchdog.watch("blocks", async { reports.recv_timeout(LONG) });
+    let ran = runtime.block_on(blocks).expect("it is reported");
+    assert!(ran >= limit, "{ran:?}");
+}
