@@ -14,9 +14,9 @@
 //! `&mut future` to the `timeout`, which then does not drop the future.
 //!
 //! Trap: If you call `taskdump_tree(true)`, the call waits until each running task
-//! reaches its next await. If a task blocks forever, the dump hangs, and no other
-//! function with `#[framed]` can begin or end. With `false`, as above, the dump does not
-//! wait, and shows a running task as `[POLLING]`.
+//! reaches its next await. If a task blocks forever, the dump hangs, and some other
+//! functions with `#[framed]` hang when they begin or end. With `false`, as above, the
+//! dump does not wait, and shows a running task as `[POLLING]`.
 //!
 //! In production: `tokio::runtime::Handle::dump` shows the stacks of all tasks, without
 //! `#[framed]`. It needs Linux, `--cfg tokio_unstable` and Tokio's feature `taskdump`.

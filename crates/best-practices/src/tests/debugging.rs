@@ -1,8 +1,10 @@
+use std::future::pending;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
 use async_backtrace::framed;
+use futures::FutureExt;
 use tokio::runtime::Builder;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
@@ -40,16 +42,19 @@ fn a_task_that_blocks_is_shown_as_polling() {
     blocked.join().expect("no panic");
 }
 
-/// The trap: with `true` the dump waits for the poll, and holds up the other functions.
+/// The trap: with `true` the dump waits for the poll, and holds up other functions: those
+/// that the crate keeps in the same part of its list.
 #[test]
-fn a_full_dump_waits_for_a_task_that_blocks_and_no_other_function_begins() {
+fn a_full_dump_waits_for_a_task_that_blocks_and_holds_up_others_that_begin() {
     #[framed]
     async fn blocks(begun: mpsc::Sender<()>, released: mpsc::Receiver<()>) {
         begun.send(()).expect("it is received");
         let _ = released.recv();
     }
     #[framed]
-    async fn healthy() {}
+    async fn waits() {
+        pending::<()>().await;
+    }
 
     let _alone = ALONE.blocking_lock();
     let (begun, has_begun) = mpsc::channel();
@@ -59,7 +64,7 @@ fn a_full_dump_waits_for_a_task_that_blocks_and_no_other_function_begins() {
     has_begun.recv().expect("it begins");
 
     let (report, reports) = mpsc::channel();
-    let reports_too = report.clone();
+    let report_too = report.clone();
     let dumps = thread::spawn(move || {
         drop(async_backtrace::taskdump_tree(true));
         report.send("dumped").expect("it is received");
@@ -67,13 +72,15 @@ fn a_full_dump_waits_for_a_task_that_blocks_and_no_other_function_begins() {
     let short = Duration::from_millis(200);
     assert!(reports.recv_timeout(short).is_err(), "the dump waits");
     let others = thread::spawn(move || {
-        run().block_on(healthy());
-        reports_too.send("healthy").expect("it is received");
+        let mut begun = Vec::new();
+        for _ in 0..10_000 {
+            let mut one = Box::pin(waits());
+            assert!((&mut one).now_or_never().is_none());
+            begun.push(one);
+        }
+        report_too.send("all have begun").expect("it is received");
     });
-    assert!(
-        reports.recv_timeout(short).is_err(),
-        "so does the other one"
-    );
+    assert!(reports.recv_timeout(2 * short).is_err(), "one is held up");
     drop(release);
     for thread in [blocked, dumps, others] {
         thread.join().expect("no panic");
