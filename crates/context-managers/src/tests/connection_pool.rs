@@ -431,6 +431,19 @@ async fn a_broken_one_is_not_given_at_the_end() {
     assert_eq!(numbers, [2]);
 }
 
+/// One that was sound when it came back, and is broken at the end.
+#[tokio::test(start_paused = true)]
+async fn one_that_breaks_while_it_is_idle_is_not_given_at_the_end() {
+    for (idle, expected) in [(TICK, 1), (20 * TICK, 0)] {
+        let connect = async || Ok(Instant::now());
+        let is_old = |opened: &Instant| opened.elapsed() > 10 * TICK;
+        let pool = Pool::new(1, HOUR, connect, is_old);
+        drop(pool.acquire().await.expect("it is open"));
+        sleep(idle).await;
+        assert_eq!(pool.close().await.len(), expected);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_holder_that_closes_waits_for_itself() {
     let (pool, _server) = pool(Server::default(), 1);

@@ -143,6 +143,19 @@ async fn cpython_a_panicking_callback_does_not_stop_the_others() {
     assert_eq!(log.get(), ["b", "a"]);
 }
 
+/// In CPython the last exception is raised, with the others as its context.
+#[tokio::test(start_paused = true)]
+async fn cpython_of_two_panics_the_first_continues_differs() {
+    let stack = Stack::new(&TaskTracker::new());
+    for text in ["runs last", "runs first"] {
+        stack.push(async move { panic!("{text}") });
+    }
+    let task = tokio::spawn(stack.close(Ok(())));
+    let panic = task.await.expect_err("it panics").into_panic();
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    assert_eq!(text, Some("runs first"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn cpython_callbacks_are_awaited_one_after_the_other() {
     let (stack, log) = (Stack::new(&TaskTracker::new()), Log::default());

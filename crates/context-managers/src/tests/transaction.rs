@@ -107,10 +107,11 @@ fn dropped_at_each_await_it_is_there_wholly_or_not() {
     });
 }
 
+/// Until the only thread is free, the file stays locked.
 #[test]
 fn dropped_it_is_rolled_back_on_a_blocking_thread() {
     test(async {
-        let database = numbers();
+        let (_dir, database, other) = two_programs();
         let mut one = Box::pin(database.transaction(async |transaction| {
             insert(transaction, 1, 0).await?;
             sleep(HOUR).await;
@@ -120,10 +121,11 @@ fn dropped_it_is_rolled_back_on_a_blocking_thread() {
         let (release, busy) = channel::<()>();
         spawn_blocking(move || busy.recv());
         drop(one);
-        let next = database.transaction(async |_| Done::Ok(())).now_or_never();
-        assert!(next.is_none(), "not here and now");
+        let locked = other.execute_batch("BEGIN IMMEDIATE");
+        assert!(locked.is_err(), "not here and now");
         drop(release);
         assert_eq!(all(&database).await, []);
+        other.execute_batch("BEGIN IMMEDIATE").expect("it is free");
     });
 }
 
