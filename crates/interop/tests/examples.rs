@@ -45,6 +45,26 @@ const ATTACKS: [&str; 12] = [
 /// The one that does not, and what is there.
 const LOUD_ATTACK: (&str, &str) = ("panics_become_exceptions", "in a future");
 
+/// The functions of `promises.py`: the name of an example, and what its page says.
+const PROMISES: [&str; 16] = [
+    "async_function_starts_the_work_at_the_call",
+    "async_function_returns_a_future_that_create_task_refuses",
+    "async_function_fails_without_a_running_event_loop",
+    "async_iterator_is_at_most_ahead_rows_ahead",
+    "async_iterator_stays_open_after_a_break",
+    "async_iterator_total_closes_after_an_error",
+    "call_python_pauses_ten_ms_more_each_time",
+    "call_python_leaves_the_coroutine_of_a_dropped_future_running",
+    "call_python_finds_no_event_loop_in_a_task_of_tokio",
+    "cpu_bound_leaves_the_event_loop_free",
+    "cpu_bound_delays_the_exit_by_two_seconds_when_it_is_cancelled",
+    "log_and_trace_does_not_notice_a_level_that_changes_later",
+    "queue_between_puts_nothing_when_put_is_cancelled",
+    "shared_client_takes_no_line_of_more_than_64_kib",
+    "shared_client_closes_a_connection_in_use_after_its_answer",
+    "shutdown_waits_up_to_its_limit",
+];
+
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
@@ -200,6 +220,17 @@ fn attacks_are_survived_on_both_event_loops() {
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{event_loop}: {attack}: {error}");
         assert!(error.contains(line), "{event_loop}: {attack}: {error}");
+    }
+}
+
+#[test]
+fn what_the_pages_promise_holds_on_both_event_loops() {
+    let (python, promises) = (python_with_uvloop(), path("tests/promises.py"));
+    for event_loop in ["asyncio", "uvloop"] {
+        for promise in PROMISES {
+            let output = run(&python, &[&promises, event_loop, promise]);
+            assert_eq!(problem(&output, ""), None, "{event_loop}: {promise}");
+        }
     }
 }
 
