@@ -1,5 +1,6 @@
 //! Exit codes, and how soon an error is told.
 
+use std::cell::Cell;
 use std::io;
 use std::time::Duration;
 
@@ -47,6 +48,24 @@ async fn the_first_error_is_told_at_once_however_many_pages_there_are() {
         let start = Instant::now();
         assert_eq!(execute(parse(&pages), drop_line).await, 1);
         assert!(start.elapsed() < Duration::from_millis(400), "{count}");
+    }
+}
+
+/// All pages together have so much time, and none that comes later is printed.
+#[tokio::test(start_paused = true)]
+async fn the_whole_run_ends_with_an_error_after_its_timeout() {
+    for (millis, code, printed) in [(399, 1, 1), (401, 0, 2)] {
+        let timeout = millis.to_string();
+        let args = ["tool", "--timeout-ms", &timeout, "home", "news"];
+        let (start, lines) = (Instant::now(), Cell::new(0));
+        let print = |_: &str| {
+            lines.set(lines.get() + 1);
+            Ok(())
+        };
+        assert_eq!(execute(Args::parse_from(args), print).await, code);
+        assert_eq!(lines.get(), printed);
+        let ended = Duration::from_millis(millis.min(400));
+        assert_eq!(start.elapsed(), ended);
     }
 }
 

@@ -2,7 +2,7 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -115,4 +115,18 @@ fn a_sleep_of_tokio_panics_in_this_loop() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     });
     run_all(vec![sleeps]);
+}
+
+/// On a thread of its own, as the loop would wait forever for a timer that is lost.
+#[test]
+fn timers_that_are_due_at_the_same_moment_all_wake_their_tasks() {
+    let (ended, has_ended) = mpsc::channel();
+    thread::spawn(move || {
+        let due = Instant::now() + Duration::from_millis(20);
+        let sleeps = (0..31).map(|_| -> Task { Box::pin(Sleep::until(due)) });
+        run_all(sleeps.collect());
+        ended.send(()).expect("it is received");
+    });
+    let limit = Duration::from_secs(60);
+    assert!(has_ended.recv_timeout(limit).is_ok());
 }

@@ -101,7 +101,9 @@ async fn a_lost_connection_ends_the_calls_that_wait_and_all_later_ones() {
 async fn a_call_is_forgotten_when_it_is_dropped_and_a_reply_is_given_once() {
     let calls = Arc::new(Calls::default());
     let (number, call) = calls.start();
+    assert_eq!(calls.pending(), 1);
     drop(call);
+    assert_eq!(calls.pending(), 0, "its entry is removed");
     assert_eq!(calls.reply(number, "late"), Err("late"));
     let (number, call) = calls.start();
     assert_eq!(calls.reply(number, "first"), Ok(()));
