@@ -561,3 +561,33 @@ async fn many_tasks_at_once() {
     })
     .await;
 }
+
+/// All tasks have ended. Before the group has its turn, a handle outside it spawns another.
+#[tokio::test(start_paused = true)]
+async fn a_task_spawned_after_the_last_has_ended_is_stopped_and_awaited() {
+    let live = Live::default();
+    let (tell, told) = oneshot::channel();
+    let (hand_out, handle) = oneshot::channel();
+    let late = live.job();
+    let outside = tokio::spawn(async move {
+        let group: TaskGroup<u64> = handle.await.expect("the body sends it");
+        told.await.expect("the last task tells");
+        group.spawn(late.run(100_000_000, Ok(1))).await
+    });
+    let counted = live.clone();
+    // In a task: its turn comes after that of `outside`.
+    let ended = tokio::spawn(async move {
+        let group = task_group(async move |group: TaskGroup<u64>| {
+            assert!(hand_out.send(group.clone()).is_ok());
+            group.spawn(async move {
+                sleep(Duration::from_millis(1)).await;
+                tell.send(()).map_err(|()| 7)
+            });
+            Ok(())
+        });
+        let ended = timeout(LONG, group).await;
+        (ended.map(|result| result.is_ok()), counted.count())
+    });
+    assert_eq!(ended.await.expect("no panic"), (Ok(true), 0));
+    assert!(outside.await.expect("no panic").is_err(), "it was stopped");
+}
