@@ -382,3 +382,35 @@ fn ten_times_as_many_that_ask_cost_ten_times_as_much() {
 async fn a_mailbox_of_usize_max_is_refused() {
     let _ = counter(0, usize::MAX);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_actor_that_owns_its_own_address_does_not_end_by_itself() {
+    enum Step {
+        Learn(Address<Step>),
+        Forget,
+    }
+    struct Own(Option<Address<Step>>);
+
+    impl Actor for Own {
+        type Message = Step;
+
+        async fn handle(&mut self, step: Step) -> ControlFlow<()> {
+            self.0 = match step {
+                Step::Learn(own) => Some(own),
+                Step::Forget => None,
+            };
+            ControlFlow::Continue(())
+        }
+    }
+
+    let (address, mut task) = start(Own(None), 1);
+    assert!(address.tell(Step::Learn(address.clone())).await.is_ok());
+    drop(address);
+    assert!(timeout(1000 * HOUR, &mut task).await.is_err());
+
+    let (address, task) = start(Own(None), 1);
+    assert!(address.tell(Step::Learn(address.clone())).await.is_ok());
+    assert!(address.tell(Step::Forget).await.is_ok());
+    drop(address);
+    assert!(timeout(HOUR, task).await.is_ok());
+}
