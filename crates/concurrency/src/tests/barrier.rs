@@ -24,7 +24,8 @@ async fn nobody_passes_a_broken_barrier_unless_select_chooses_at_random() {
         }
     }
     assert_eq!(passed[..2], [0, 0]);
-    assert!((1..200).contains(&passed[2]), "{passed:?}");
+    // In half the runs: 100, within six standard deviations.
+    assert!((58..=142).contains(&passed[2]), "{passed:?}");
 }
 
 #[tokio::test]
