@@ -29,3 +29,32 @@ async fn results_come_in_the_order_of_the_list() {
         }
     }
 }
+
+/// Each batch takes as long as its slowest item, and begins when the one before has ended.
+#[tokio::test(start_paused = true)]
+async fn one_batch_runs_at_a_time_and_a_slow_item_holds_up_its_batch() {
+    for number in [0, 1, 31, 129] {
+        // Item 2 takes 400 ms, the others 100 ms.
+        let items: Vec<u32> = (0..number).map(|index| 2 + index % 16).collect();
+        for size in [1, 16, 31] {
+            let batches = items.chunks(size);
+            let slow = batches.filter(|batch| batch.contains(&2)).count() as u32;
+            let expected = items.len().div_ceil(size) as u32 + 3 * slow;
+            let start = Instant::now();
+            process_batches(&items, size).await;
+            let took = start.elapsed();
+            assert_eq!(took, expected * Duration::from_millis(100));
+            assert!(try_process_batches(&items, size).await.is_ok());
+            assert_eq!(start.elapsed(), 2 * took);
+        }
+    }
+}
+
+/// Item 21 fails after 100 ms, beside one that would take 400 ms.
+#[tokio::test(start_paused = true)]
+async fn after_an_error_the_rest_of_the_batch_is_dropped_and_no_other_starts() {
+    let start = Instant::now();
+    let failed = try_process_batches(&[1, 1, 2, 21, 2, 2], 2).await;
+    assert!(failed.is_err());
+    assert_eq!(start.elapsed(), Duration::from_millis(200));
+}
