@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::SendError;
 use tokio::task::{JoinSet, yield_now};
@@ -334,4 +334,68 @@ fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
         }
         assert!(putting.join_all().await.iter().all(Result::is_ok));
     });
+}
+
+#[tokio::test(start_paused = true)]
+async fn producers_in_line_are_served_in_order() {
+    soon(async {
+        let queue = queue_of_1(&[0]);
+        let mut putting = JoinSet::new();
+        for item in 1..=3 {
+            let queue = Arc::clone(&queue);
+            putting.spawn(async move { queue.put(item).await });
+            sleep(Duration::from_millis(1)).await;
+        }
+        for item in 0..=3 {
+            assert_eq!(queue.get().await, Some(item));
+            sleep(Duration::from_millis(1)).await;
+        }
+        assert!(putting.join_all().await.iter().all(Result::is_ok));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_arrives_may_be_quicker_and_the_woken_waiter_waits_behind_the_others()
+ {
+    soon(async {
+        let queue = queue_of_1(&[]);
+        let [first, second] = [(); 2].map(|()| {
+            let queue = Arc::clone(&queue);
+            tokio::spawn(async move { queue.get().await })
+        });
+        sleep(Duration::from_millis(1)).await;
+        queue.put(0).await.unwrap();
+        // The first one is woken, and has not had its turn.
+        assert_eq!(queue.get().now_or_never(), Some(Some(0)));
+        for item in 1..=2 {
+            sleep(Duration::from_millis(1)).await;
+            queue.put(item).await.unwrap();
+        }
+        assert_eq!(
+            (first.await.unwrap(), second.await.unwrap()),
+            (Some(2), Some(1))
+        );
+    })
+    .await;
+}
+
+/// What the page says of the crate, in version 2.
+#[tokio::test]
+async fn async_channel_closes_with_its_last_sender_or_its_last_receiver() {
+    let (sender, receiver) = async_channel::bounded(2);
+    let other = sender.clone();
+    sender.send(1).await.unwrap();
+    drop(sender);
+    assert!(!receiver.is_closed());
+    drop(other);
+    // The receiver is a stream.
+    assert_eq!(receiver.collect::<Vec<_>>().await, [1]);
+
+    let (sender, receiver) = async_channel::bounded(2);
+    let other = receiver.clone();
+    drop(receiver);
+    assert!(sender.send(1).await.is_ok());
+    drop(other);
+    assert!(sender.send(2).await.is_err());
 }

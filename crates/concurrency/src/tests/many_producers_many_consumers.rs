@@ -109,3 +109,38 @@ async fn nobody_closes_a_receiver_that_waits_behind_the_lock() {
     sender.close();
     assert!(consumer.await.expect("no panic").is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_item_goes_to_the_clone_that_has_waited_longest() {
+    let (sender, receiver) = mpsc::channel(1);
+    let receiver = SharedReceiver::new(receiver);
+    let mut waiting = Vec::new();
+    for _ in 0..31 {
+        let receiver = receiver.clone();
+        waiting.push(tokio::spawn(async move { receiver.recv().await }));
+        sleep(BODY).await;
+    }
+    for item in 0..31 {
+        sender.send(item).await.expect("a receiver is there");
+        sleep(BODY).await;
+    }
+    for (item, waits) in (0..31).zip(waiting) {
+        assert_eq!(waits.await.expect("no panic"), Some(item));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_all_senders_are_dropped_each_consumer_gets_none() {
+    let (sender, receiver) = mpsc::channel::<u32>(1);
+    let receiver = SharedReceiver::new(receiver);
+    let waiting: JoinSet<_> = (0..31)
+        .map(|_| {
+            let receiver = receiver.clone();
+            async move { receiver.recv().await }
+        })
+        .collect();
+    sleep(BODY).await;
+    drop(sender);
+    let ended = timeout(HOUR, waiting.join_all()).await;
+    assert_eq!(ended, Ok(vec![None; 31]));
+}

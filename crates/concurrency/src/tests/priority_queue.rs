@@ -320,6 +320,10 @@ async fn async_priority_channel_takes_the_highest_first_and_ties_in_no_order() {
         "no order"
     );
     assert_eq!(taken.len(), 7);
+    // It closes with its last sender, as above, and with its last receiver.
+    let (sender, receiver) = async_priority_channel::unbounded();
+    drop(receiver);
+    assert!(sender.send(1, 1).await.is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -449,6 +453,41 @@ async fn closing_among_many_tasks_loses_nothing() {
             // `None` means that there will never be an item again.
             assert!(got == 5 || queue.is_empty(), "round {round}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn consumers_in_line_are_served_in_order() {
+    soon(async {
+        let queue = Arc::new(Queue::bounded(1));
+        let mut getting = Vec::new();
+        for _ in 0..3 {
+            let queue = Arc::clone(&queue);
+            getting.push(tokio::spawn(async move { queue.get().await }));
+            sleep(Duration::from_millis(1)).await;
+        }
+        for priority in [3, 1, 2] {
+            queue.put(priority, 0).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+        for (priority, get) in [3, 1, 2].into_iter().zip(getting) {
+            assert_eq!(get.await.unwrap(), Some((priority, 0)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_item_waits_forever_while_more_urgent_ones_keep_coming() {
+    soon(async {
+        let queue = Queue::unbounded();
+        queue.put(2, 0).await.unwrap();
+        for item in 1..1000 {
+            queue.put(1, item).await.unwrap();
+            assert_eq!(queue.get().await, Some((1, item)));
+        }
+        assert_eq!(queue.get().await, Some((2, 0)));
     })
     .await;
 }
