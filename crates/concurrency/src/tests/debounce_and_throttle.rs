@@ -226,3 +226,43 @@ async fn between_two_throttled_events_the_interval_passes() {
     }
     flood.abort();
 }
+
+/// The trap: with no longest delay.
+#[tokio::test(start_paused = true)]
+async fn events_without_a_pause_are_held_back_forever_unless_at_most_ends_that() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    for (at_most, returned) in [(Duration::MAX, false), (HOUR / 2, true)] {
+        let (sender, events) = mpsc::channel(1);
+        let flood = tokio::spawn(async move {
+            while sender.send(()).await.is_ok() {
+                sleep(900 * TICK).await;
+            }
+        });
+        let mut debounced = Debounce::new(events, 1000 * TICK, at_most);
+        let event = timeout(HOUR, debounced.next()).await;
+        assert_eq!(event.is_ok(), returned, "{at_most:?}");
+        flood.abort();
+    }
+}
+
+/// While nobody calls `next`, the channel fills up.
+#[tokio::test(start_paused = true)]
+async fn a_sender_waits_only_while_nobody_calls_next() {
+    let (sender, events) = mpsc::channel(2);
+    let mut debounced = Debounce::new(events, 5 * TICK, Duration::MAX);
+    let worker = async {
+        let start = Instant::now();
+        for step in 0..200 {
+            sender.send(step).await.expect("somebody reads");
+            sleep(TICK).await;
+        }
+        (start.elapsed(), sender)
+    };
+    let ((took, sender), event) = tokio::join!(worker, debounced.next());
+    assert_eq!((took, event), (200 * TICK, Some(199)));
+    for step in 0..2 {
+        assert!(timeout(TICK, sender.send(step)).await.is_ok());
+    }
+    let third = timeout(1000 * TICK, sender.send(2)).await;
+    assert!(third.is_err(), "two events wait");
+}
