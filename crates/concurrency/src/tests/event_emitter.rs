@@ -369,3 +369,36 @@ async fn pyee_once_unsubscribed_before_the_event_is_not_called() {
     drop(emitter.once("number", async |_| panic!("it is called")));
     assert!(emitter.emit("number", 1).await.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_unsubscribing_a_running_call_keeps_running() {
+    soon(async {
+        let emitter = Emitter::default();
+        let (log, noting) = note(&emitter, 10);
+        let unsubscribes = async {
+            sleep(Duration::from_millis(5)).await;
+            drop(noting);
+        };
+        let (errors, ()) = tokio::join!(emitter.emit("number", 1), unsubscribes);
+        assert!(errors.is_empty());
+        assert_eq!(*log.lock().unwrap(), [1]);
+        assert!(emitter.emit("number", 2).await.is_empty());
+        assert_eq!(*log.lock().unwrap(), [1], "no further call");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_a_listener_runs_forever_emit_waits_forever() {
+    let emitter = Emitter::default();
+    let hangs = emitter.on("number", async |_| std::future::pending().await);
+    let emits = timeout(1000 * LONG, emitter.emit("number", 1));
+    assert!(emits.await.is_err());
+    drop(hangs);
+    // With a timeout in the listener, as the header advises.
+    let _limited = emitter.on("number", async |_| {
+        Ok(timeout(LONG, std::future::pending()).await?)
+    });
+    let emits = timeout(2 * LONG, emitter.emit("number", 2)).await;
+    assert_eq!(emits.expect("it ends").len(), 1);
+}
