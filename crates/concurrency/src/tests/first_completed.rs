@@ -3,6 +3,7 @@ use std::iter::empty;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::support::poll_and_drop;
@@ -62,4 +63,13 @@ async fn a_second_result_that_is_there_is_dropped() {
     let first = first_completed(tasks).await.expect("there are two");
     assert_eq!(first.expect("no panic").0, 1);
     assert_eq!(Arc::strong_count(&held), 1, "the other result is dropped");
+
+    // As the header advises, to keep it.
+    let mut tasks: JoinSet<_> = [1, 2].map(async |number| number).into_iter().collect();
+    let first = tasks.join_next().await.expect("there are two");
+    let second = tasks.try_join_next().expect("it has ended");
+    assert_eq!(
+        (first.expect("no panic"), second.expect("no panic")),
+        (1, 2)
+    );
 }

@@ -89,3 +89,21 @@ async fn a_panic_is_an_error_and_it_can_be_spawned() {
     }]));
     assert!(results.await.expect("it does not panic").is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_an_error_the_other_tasks_keep_running() {
+    let (sender, receiver) = oneshot::channel();
+    let work = async {
+        sleep(SECOND * 2).await;
+        sender
+            .send(7)
+            .map_err(|_| Failure::from("nobody listens"))?;
+        Ok(1)
+    };
+    let failed = gather([fails().boxed(), work.boxed()]).await;
+    assert_eq!(
+        failed.expect_err("one fails").to_string(),
+        "the last one failed"
+    );
+    assert_eq!(timeout(SECOND * 2, receiver).await, Ok(Ok(7)));
+}

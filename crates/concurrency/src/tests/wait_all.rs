@@ -4,7 +4,8 @@ use std::future::pending;
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::{Instant, sleep};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::wait_all::describe;
 
@@ -25,4 +26,16 @@ async fn after_an_error_a_panic_and_an_abort_the_others_are_told() {
     assert_eq!((&*texts[0], &*texts[3]), ("Error: no data", "completed"));
     assert!(texts[1].starts_with("Stopped: ") && texts[1].contains("a bug"));
     assert!(texts[2].starts_with("Stopped: ") && texts[2].contains("cancelled"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn if_the_caller_is_cancelled_the_tasks_keep_running() {
+    let second = Duration::from_secs(1);
+    let (tell, told) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        sleep(2 * second).await;
+        tell.send(7)
+    });
+    assert!(timeout(second, join_all([task])).await.is_err());
+    assert_eq!(timeout(2 * second, told).await, Ok(Ok(7)));
 }

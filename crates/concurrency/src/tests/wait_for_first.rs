@@ -1,11 +1,14 @@
 use std::future::{pending, ready};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, coop};
 use tokio::time::{sleep, timeout};
 
+use super::support::poll_and_drop;
 use crate::wait_for_first::{first_completed, first_exception};
 
 const TICK: Duration = Duration::from_millis(1);
@@ -73,4 +76,53 @@ async fn dropped_half_way_it_loses_nothing() {
     }
     assert_eq!(done, [1, 2, 3, 4, 6, 7, 8, 9]);
     assert_eq!(errors, [5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_completed_dropped_while_it_waits_loses_nothing() {
+    for polls in 1..8 {
+        let mut tasks: JoinSet<_> = (1..=3)
+            .map(|number| async move {
+                sleep(number * 2 * TICK).await;
+                number
+            })
+            .collect();
+        let dropped = poll_and_drop(first_completed(&mut tasks), polls).await;
+        let mut done = dropped.unwrap_or_default();
+        while !tasks.is_empty() {
+            done.extend(first_completed(&mut tasks).await);
+        }
+        let done: Vec<_> = done.into_iter().flatten().collect();
+        assert_eq!(done, [1, 2, 3], "{polls} polls");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_exception_leaves_out_an_aborted_task_and_keeps_the_rest() {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(pending()).abort();
+    tasks.spawn(async { Ok(1) });
+    tasks.spawn(async {
+        sleep(TICK).await;
+        Err("no page")
+    });
+    tasks.spawn(async {
+        sleep(2 * TICK).await;
+        Ok(2)
+    });
+    let mut done = Vec::new();
+    assert_eq!(first_exception(&mut tasks, &mut done).await, Err("no page"));
+    assert_eq!((done.as_slice(), tasks.len()), (&[1][..], 1));
+    assert_eq!(first_exception(&mut tasks, &mut done).await, Ok(()));
+    assert_eq!(done, [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_continues_in_the_caller_of_first_exception() {
+    let mut tasks = JoinSet::<Result<(), ()>>::new();
+    tasks.spawn(async { panic!("scheduled") });
+    let mut done = Vec::new();
+    let waiting = AssertUnwindSafe(first_exception(&mut tasks, &mut done));
+    let payload = waiting.catch_unwind().await.expect_err("a panic");
+    assert_eq!(payload.downcast_ref(), Some(&"scheduled"));
 }
