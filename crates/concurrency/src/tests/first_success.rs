@@ -1,5 +1,6 @@
 use std::future::Ready;
 use std::iter::empty;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,4 +54,35 @@ async fn select_ok_returns_only_the_last_error() {
     );
     let errors = first_success([fail("one"), fail("two")]).await;
     assert_eq!(errors.expect_err("no success").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_errors_come_in_the_order_of_arrival() {
+    for number in [1, 31, 129, 1000] {
+        let tasks = (0..number).map(|index| async move {
+            // The last one fails first.
+            sleep(Duration::from_millis(number - index)).await;
+            Err::<u32, Failure>(index.to_string().into())
+        });
+        let errors = first_success(tasks).await.expect_err("no success");
+        let texts = errors.iter().map(ToString::to_string);
+        assert!(texts.eq((0..number).rev().map(|index| index.to_string())));
+    }
+}
+
+/// In `select_ok`, a call that blocks its thread holds up the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_blocks_its_thread_does_not_hold_up_the_others() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let blocks: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(async move {
+        let told = told.recv_timeout(Duration::from_secs(60));
+        told.map_err(|_| Failure::from("nobody tells"))
+    });
+    let tells = Box::pin(async move {
+        tell.send(2)?;
+        // It fails, so that the other one has to return the value.
+        Err::<u32, Failure>("told".into())
+    });
+    let value = first_success([blocks, tells]).await;
+    assert_eq!(value.expect("it was told"), 2);
 }
