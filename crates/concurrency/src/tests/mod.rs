@@ -23,6 +23,7 @@ mod gather;
 mod lock_per_key;
 mod lock_per_key_peers;
 mod gather_results;
+mod join_map;
 mod join_set_group;
 mod limit_concurrency;
 mod many_producers_many_consumers;
