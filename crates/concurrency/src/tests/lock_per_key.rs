@@ -1,5 +1,6 @@
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -120,4 +121,36 @@ fn many_keys_cost_as_much_each_as_few() {
         }
         drop(guards);
     });
+}
+
+/// The trap: a map whose holder removes the entry, although a caller waits for its lock.
+#[tokio::test(start_paused = true)]
+async fn a_holder_that_always_removes_the_entry_lets_two_calls_run_at_the_same_time() {
+    let locks = Mutex::new(HashMap::<&str, Arc<tokio::sync::Mutex<()>>>::new());
+    let (naive, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let call = async |millis| {
+        sleep(millis * TICK).await;
+        let lock = Arc::clone(locks.lock().expect("no panic").entry("key").or_default());
+        let guard = lock.lock().await;
+        most.fetch_max(naive.fetch_add(1, SeqCst) + 1, SeqCst);
+        sleep(10 * TICK).await;
+        naive.fetch_sub(1, SeqCst);
+        locks.lock().expect("no panic").remove("key");
+        drop(guard);
+    };
+    // The second waits when the first one removes the entry, and the third comes then.
+    tokio::join!(call(0), call(5), call(15));
+    assert_eq!(most.load(SeqCst), 2);
+
+    let (locks, most) = (LockPerKey::default(), AtomicUsize::new(0));
+    let running = AtomicUsize::new(0);
+    let call = async |millis| {
+        sleep(millis * TICK).await;
+        let _guard = locks.lock("key").await;
+        most.fetch_max(running.fetch_add(1, SeqCst) + 1, SeqCst);
+        sleep(10 * TICK).await;
+        running.fetch_sub(1, SeqCst);
+    };
+    tokio::join!(call(0), call(5), call(15));
+    assert_eq!((most.load(SeqCst), locks.keys_in_use()), (1, 0));
 }
