@@ -156,3 +156,11 @@ async fn without_a_permit_it_waits_forever() {
     let mapped = map_in_tasks(0..1, &permits, async |_| Ok::<_, ()>(()));
     assert!(timeout(1000 * HOUR, mapped).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_semaphore_panics() {
+    let permits = Arc::new(Semaphore::new(3));
+    permits.close();
+    let mapped = map_in_tasks(0..1, &permits, async |_| Ok::<_, ()>(()));
+    assert!(AssertUnwindSafe(mapped).catch_unwind().await.is_err());
+}
