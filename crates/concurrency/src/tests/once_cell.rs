@@ -1,10 +1,14 @@
 //! What the page says of a `OnceCell`, on several threads.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
+use futures::future::{join, join_all};
 use tokio::sync::OnceCell;
 use tokio::task::{JoinSet, yield_now};
+use tokio::time::timeout;
 
 use super::support::soon;
 
@@ -62,4 +66,30 @@ async fn one_loader_runs_at_a_time_until_one_succeeds() {
         soon(ended).await;
         assert_eq!(loaded.load(SeqCst), 1);
     }
+}
+
+/// The trap: a timeout in the loader lets the next caller try.
+#[tokio::test(start_paused = true)]
+async fn if_a_loader_hangs_all_callers_wait_forever() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let cell = OnceCell::new();
+    let hangs = cell.get_or_try_init(pending::<Result<u32, ()>>);
+    let load = async |number| Ok::<u32, ()>(number);
+    let others = (0..3).map(|number| cell.get_or_try_init(move || load(number)));
+    let all = join(hangs, join_all(others));
+    assert!(timeout(1000 * HOUR, all).await.is_err());
+
+    let limited = cell
+        .get_or_try_init(async || timeout(HOUR, pending::<u32>()).await.map_err(drop));
+    let other = cell.get_or_try_init(async || Ok::<_, ()>(7));
+    let both = timeout(2 * HOUR, join(limited, other)).await;
+    assert_eq!(both, Ok((Err(()), Ok(&7))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_that_asks_its_own_cell_waits_for_itself() {
+    let cell = OnceCell::new();
+    let load = async || Ok::<_, ()>(*cell.get_or_try_init(async || Ok(1)).await?);
+    let asks = cell.get_or_try_init(load);
+    assert!(timeout(Duration::from_secs(3600), asks).await.is_err());
 }
