@@ -148,3 +148,24 @@ async fn aiojobs_a_job_outlives_a_dropped_handle_and_a_shutdown_that_timed_out()
     soon(pool.shutdown()).await;
     assert_eq!(ended.load(SeqCst), 1);
 }
+
+/// The trap: as many jobs as there are places each wait for a job of their own.
+#[tokio::test(start_paused = true)]
+async fn jobs_that_wait_for_jobs_of_their_own_pool_deadlock_when_they_take_all_places() {
+    for (outer, ends) in [(2, true), (3, false)] {
+        let pool = Pool::new(3);
+        let mut handles = Vec::new();
+        for _ in 0..outer {
+            let own = pool.clone();
+            let job = async move {
+                sleep(TICK).await;
+                let inner = own.submit(async { 7 }).await.expect("it is open");
+                inner.await.expect("it returns")
+            };
+            handles.push(pool.submit(job).await.expect("it is open"));
+        }
+        let all = futures::future::join_all(handles);
+        let ended = timeout(Duration::from_secs(3600), all).await;
+        assert_eq!(ended.is_ok(), ends, "{outer} of 3 places");
+    }
+}
