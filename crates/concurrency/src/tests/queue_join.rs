@@ -84,3 +84,29 @@ fn ten_times_as_many_that_wait_cost_ten_times_as_much() {
         assert!(sending.join_all().await.into_iter().all(|is_sent| is_sent));
     });
 }
+
+#[tokio::test(start_paused = true)]
+async fn wait_of_an_open_tracker_never_returns() {
+    let unfinished = TaskTracker::new();
+    drop(unfinished.token());
+    assert!(timeout(1000 * HOUR, unfinished.wait()).await.is_err());
+    unfinished.close();
+    assert!(timeout(HOUR, unfinished.wait()).await.is_ok());
+}
+
+/// The second trap: `join` of asyncio would wait forever.
+#[tokio::test(start_paused = true)]
+async fn an_aborted_worker_drops_the_waiting_items_with_their_tokens() {
+    let (sender, mut receiver, unfinished) = queue(2);
+    for number in 1..=2 {
+        assert!(sender.send((number, unfinished.token())).await.is_ok());
+    }
+    let worker = tokio::spawn(async move {
+        let _job = receiver.recv().await;
+        sleep(HOUR).await;
+    });
+    assert!(timeout(HOUR / 2, unfinished.wait()).await.is_err());
+    worker.abort();
+    assert!(timeout(HOUR / 4, unfinished.wait()).await.is_ok());
+    assert!(sender.send((3, unfinished.token())).await.is_err());
+}

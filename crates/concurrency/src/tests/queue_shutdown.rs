@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -38,4 +39,44 @@ async fn a_permit_sends_into_a_channel_without_a_receiver() {
     assert_eq!(Arc::strong_count(&item), 2);
     drop(sender);
     assert_eq!(Arc::strong_count(&item), 1);
+}
+
+#[tokio::test]
+async fn a_send_that_waits_for_a_place_is_refused_by_the_close() {
+    let (sender, mut receiver) = mpsc::channel(1);
+    assert!(sender.send(1).await.is_ok());
+    let mut waits = Box::pin(sender.send(2));
+    assert!(futures::poll!(&mut waits).is_pending());
+    receiver.close();
+    assert!(waits.await.is_err());
+    // The sender is there, and does not keep the receiver waiting.
+    assert_eq!(
+        (receiver.recv().await, receiver.recv().await),
+        (Some(1), None)
+    );
+}
+
+/// The second trap. With `close` instead, all of them end.
+#[tokio::test(start_paused = true)]
+async fn a_sentinel_ends_one_consumer_and_put_back_it_stays_in_the_queue() {
+    const STOP: u32 = 0;
+    let hour = Duration::from_secs(3600);
+    for puts_back in [false, true] {
+        let (sender, receiver) = async_channel::unbounded();
+        sender.send(STOP).await.expect("it is open");
+        let consumers: JoinSet<_> = (0..3)
+            .map(|_| {
+                let (sender, receiver) = (sender.clone(), receiver.clone());
+                async move {
+                    while receiver.recv().await.expect("it is open") != STOP {}
+                    if puts_back {
+                        sender.send(STOP).await.expect("it is open");
+                    }
+                }
+            })
+            .collect();
+        let ended = timeout(hour, consumers.join_all()).await;
+        assert_eq!(ended.is_ok(), puts_back);
+        assert_eq!(receiver.len(), usize::from(puts_back));
+    }
 }
