@@ -1,7 +1,11 @@
-use std::future::pending;
+use std::future::{Ready, pending};
 use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::FutureExt;
+use tokio::runtime::Runtime;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -196,4 +200,52 @@ async fn failing_runs_longer_than_the_window_are_restarted_forever() {
     };
     let gives_up = restart_with_backoff(long_enough, failing(5), |_, _| ());
     assert!(timeout(day, gives_up).await.expect("it gives up").is_err());
+}
+
+type Boxed = Box<dyn std::error::Error + Send + Sync>;
+
+#[test]
+fn when_the_runtime_shuts_down_it_returns_an_error_and_restarts_nothing() {
+    let [first, second] = [(); 2].map(|()| Runtime::new().expect("it starts"));
+    let start = || pending::<Result<(), Boxed>>();
+    let report = |_: &Boxed, _| panic!("it is not restarted");
+    let mut supervised = Box::pin(restart_with_backoff(policy(3), start, report));
+    {
+        let _inside = first.enter();
+        assert!(supervised.as_mut().now_or_never().is_none());
+    }
+    first.shutdown_background();
+    let error = second.block_on(supervised).expect_err("it was stopped");
+    assert!(error.to_string().contains("cancelled"), "{error}");
+}
+
+/// An error that owns a connection would keep it open during the pause.
+#[tokio::test(start_paused = true)]
+async fn the_error_is_dropped_before_the_pause() {
+    #[derive(Debug)]
+    struct Failed(Arc<()>);
+    impl From<JoinError> for Failed {
+        fn from(error: JoinError) -> Self {
+            panic!("{error}");
+        }
+    }
+    let connection = Arc::new(());
+    let start = || {
+        let failed = Failed(Arc::clone(&connection));
+        async { Err::<(), _>(failed) }
+    };
+    let report = |error: &Failed, _| assert_eq!(Arc::strong_count(&error.0), 2);
+    let mut supervised = Box::pin(restart_with_backoff(policy(1), start, report));
+    timeout(SECOND / 2, &mut supervised)
+        .await
+        .expect_err("it pauses");
+    assert_eq!(Arc::strong_count(&connection), 1);
+    assert!(supervised.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_start_itself_goes_on_in_the_caller() {
+    let start = || -> Ready<Result<(), Boxed>> { panic!("scheduled") };
+    let supervised = restart_with_backoff(policy(3), start, |_, _| ());
+    assert!(AssertUnwindSafe(supervised).catch_unwind().await.is_err());
 }
