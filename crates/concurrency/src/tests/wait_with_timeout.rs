@@ -4,6 +4,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::{BoxFuture, join_all};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -74,4 +75,39 @@ async fn the_timeout_may_be_of_any_length() {
         waiting.await.is_err(),
         "it waits for the one that never ends"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_outcomes_come_in_the_order_in_which_the_tasks_ended() {
+    for number in [1, 31, 129, 1000] {
+        let mut tasks: JoinSet<_> = (0..number)
+            .map(|index| async move {
+                sleep((number - index) * MILLISECOND).await;
+                index
+            })
+            .collect();
+        let mut done = wait(&mut tasks, number / 2 * MILLISECOND).await;
+        assert_eq!(done.len() + tasks.len(), number as usize);
+        done.extend(wait(&mut tasks, HOUR).await);
+        assert!(done.into_iter().flatten().eq((0..number).rev()));
+    }
+}
+
+/// The first trap: what was ready is dropped with the future of `join_all`.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_around_join_all_loses_the_results_that_were_ready() {
+    let held = Arc::new(());
+    let ready = Arc::clone(&held);
+    let calls: [BoxFuture<'static, _>; 2] =
+        [Box::pin(async { ready }), Box::pin(pending())];
+    assert!(timeout(HOUR, join_all(calls)).await.is_err());
+    assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_it_loses_the_outcomes_that_it_has_taken_out() {
+    let mut tasks: JoinSet<_> =
+        [1, 3].map(|hour| sleep(hour * HOUR)).into_iter().collect();
+    assert!(timeout(2 * HOUR, wait(&mut tasks, HOUR * 9)).await.is_err());
+    assert_eq!(tasks.len(), 1);
 }
