@@ -310,3 +310,20 @@ async fn tower_rejects_what_would_wait() {
     );
     assert_eq!(first.await.expect("it runs"), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_within_a_call_is_rejected_if_the_queue_is_full() {
+    let bulkhead = Bulkhead::new(1, 0);
+    let nested = bulkhead.run(|| bulkhead.run(async || {}));
+    assert_eq!(timeout(LONG, nested).await, Ok(Ok(Err(Full))));
+    assert_empty(&bulkhead, 1, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_the_call_spawns_are_not_counted() {
+    let bulkhead = Bulkhead::new(1, 0);
+    let spawns = async || tokio::spawn(sleep(LONG));
+    let task = bulkhead.run(spawns).await.expect("there is a place");
+    assert!(!task.is_finished());
+    assert_empty(&bulkhead, 1, 0).await;
+}
