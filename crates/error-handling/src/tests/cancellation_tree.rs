@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -65,5 +66,40 @@ async fn a_reason_is_there_when_the_flag_is_and_does_not_change() {
             assert_eq!(leaf.reason(), Some(first));
         }
         assert_eq!(root.reason(), Some("root"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelling_a_child_drops_its_work_and_not_that_of_its_parent() {
+    let stop = Stop::default();
+    let (child, clone, held) = (stop.child(), stop.clone(), Arc::new(()));
+    let work = |held: Arc<()>| async move {
+        sleep(Duration::from_secs(2)).await;
+        drop(held);
+    };
+    let cancels = async {
+        sleep(Duration::from_secs(1)).await;
+        child.cancel(1);
+    };
+    let both = (stop.run(work(held.clone())), child.run(work(held.clone())));
+    let (parent, stopped, ()) = tokio::join!(both.0, both.1, cancels);
+    assert_eq!((parent, stopped), (Ok(()), Err(Stopped(1))));
+    assert_eq!((Arc::strong_count(&held), stop.reason()), (1, None));
+    // The trap: a clone is the same token.
+    clone.cancel(2);
+    assert_eq!((stop.reason(), stop.child().reason()), (Some(2), Some(2)));
+}
+
+#[test]
+fn a_dropped_guard_cancels_and_keeps_the_first_reason() {
+    for before in [None, Some(1)] {
+        let stop = Stop::default();
+        let guard = stop.clone().drop_guard(2);
+        if let Some(reason) = before {
+            stop.cancel(reason);
+        }
+        assert_eq!(stop.reason(), before);
+        drop(guard);
+        assert_eq!(stop.reason(), before.or(Some(2)));
     }
 }
