@@ -12,6 +12,7 @@ mod catch_an_error;
 mod changed_a_little;
 mod circuit_breaker;
 mod circuit_breaker_peers;
+mod collect_all_errors;
 mod deadlines;
 mod deadlines_peers;
 mod fallback;
