@@ -422,3 +422,18 @@ async fn tower_calls_one_after_another_share_the_deadline() {
     }
     assert_eq!(completed, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_the_call_has_spawned_keep_running() {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let call = async {
+        let task = tokio::spawn(async move {
+            sleep(5 * TICK).await;
+            tell.send(7)
+        });
+        task.await
+    };
+    let deadline = Deadline::after(TICK);
+    assert!(matches!(deadline.run(call).await, Err(DeadlineExceeded)));
+    assert_eq!(timeout(HOUR, told).await, Ok(Ok(7)));
+}
