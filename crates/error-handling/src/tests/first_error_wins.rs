@@ -123,3 +123,28 @@ async fn of_many_the_last_fails_behind_some_that_hang() {
         );
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn values_come_in_the_order_of_the_futures() {
+    for size in [1_u64, 31, 129, 1_000] {
+        let job = |number: u64| async move {
+            // The last one ends first.
+            sleep(Duration::from_millis(size - number)).await;
+            Ok::<_, Failure>(number)
+        };
+        let values = try_all((0..size).map(job)).await;
+        assert!(values.is_ok_and(|values| values.into_iter().eq(0..size)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_error_in_time_is_returned() {
+    let fails = |seconds| -> Job {
+        Box::pin(async move {
+            sleep(Duration::from_secs(seconds)).await;
+            Err(format!("after {seconds} s").into())
+        })
+    };
+    let error = try_all([fails(3), fails(1), fails(2)]).await;
+    assert_eq!(error.expect_err("all fail").to_string(), "after 1 s");
+}
