@@ -1,5 +1,6 @@
 use std::error::Error;
-use std::future::pending;
+use std::future::{Pending, pending};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::panic_in_a_task::{GaveUp, join, supervise};
+use crate::panic_in_a_task::{GaveUp, join, panic_text, supervise};
 
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -136,4 +137,28 @@ async fn dropped_join_lets_the_task_run_on() {
     assert_eq!(Arc::strong_count(&held), 2);
     sleep(PAUSE).await;
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[test]
+fn the_text_of_a_panic_is_fixed_formatted_or_there_is_none() {
+    let number = 7;
+    let payloads = [
+        catch_unwind(|| panic!("fixed")),
+        catch_unwind(|| panic!("number {number}")),
+        catch_unwind(|| panic_any(number)),
+    ];
+    let payloads = payloads.map(|caught: Result<(), _>| caught.expect_err("a panic"));
+    let texts = payloads.each_ref().map(|payload| panic_text(&**payload));
+    assert_eq!(texts, ["fixed", "number 7", "no text"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_goes_on_in_the_caller_of_join_and_of_a_start_that_panics() {
+    let task = tokio::spawn(async { panic_any(7) });
+    let joined = AssertUnwindSafe(join::<()>(task)).catch_unwind().await;
+    assert_eq!(joined.expect_err("a panic").downcast_ref(), Some(&7));
+    let start = || -> Pending<()> { panic_any(8) };
+    let supervised = AssertUnwindSafe(supervise(3, PAUSE, start)).catch_unwind();
+    let payload = supervised.await.expect_err("a panic");
+    assert_eq!(payload.downcast_ref(), Some(&8));
 }
