@@ -64,3 +64,32 @@ async fn too_few_is_an_error_to_pass_on() {
     let passed_on: Failure = outcomes.at_least(1).expect_err("there are none").into();
     assert!(passed_on.is::<TooFew<u32, u32, Failure>>());
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_value_and_each_error_has_its_input_in_the_order_of_the_inputs() {
+    for number in [0, 1, 31, 129, 1000] {
+        // The later ones end first. Of three, one fails and one panics.
+        let work = |input: u32| async move {
+            sleep(Duration::from_millis((number - input).into())).await;
+            match input % 3 {
+                0 => Ok(10 * input),
+                1 => Err(Failure::from(input.to_string())),
+                _ => panic!("a bug"),
+            }
+        };
+        let outcomes = try_each(0..number, work).await;
+        let values = (0..number).filter(|input| input % 3 == 0);
+        assert!(
+            outcomes
+                .succeeded
+                .into_iter()
+                .eq(values.map(|it| (it, 10 * it)))
+        );
+        let inputs = outcomes.failed.iter().map(|(input, _)| *input);
+        assert!(inputs.eq((0..number).filter(|input| input % 3 != 0)));
+        for (input, error) in outcomes.failed {
+            let (text, panics) = (error.to_string(), input % 3 == 2);
+            assert!(text == input.to_string() || panics && text.contains("a bug"));
+        }
+    }
+}
