@@ -1,6 +1,6 @@
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
@@ -57,4 +57,22 @@ async fn a_panic_is_an_error() {
     assert!(panicked.is_err_and(|error| error.is_panic()));
     let panicked = run_blocking_for(LONG, |_| -> u32 { panic!("scheduled") }).await;
     assert!(panicked.is_err_and(|error| error.is_panic()));
+}
+
+#[tokio::test]
+async fn after_the_timeout_the_flag_is_set_and_the_value_is_not_lost() {
+    let work = |stop: &tokio_util::sync::CancellationToken| {
+        let begun = Instant::now();
+        while !stop.is_cancelled() && begun.elapsed() < LONG {
+            thread::sleep(Duration::from_millis(1));
+        }
+        // It takes some time to end.
+        thread::sleep(Duration::from_millis(50));
+        stop.is_cancelled().then_some(7)
+    };
+    let value = run_blocking_for(Duration::from_millis(20), work).await;
+    assert_eq!(value.expect("no panic"), Some(7));
+    // And without a timeout, no flag.
+    let value = run_blocking_for(LONG, |stop| stop.is_cancelled()).await;
+    assert!(!value.expect("no panic"));
 }

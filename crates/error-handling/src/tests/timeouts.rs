@@ -67,3 +67,14 @@ fn a_limit_cannot_be_negative() {
     assert_eq!(limit.saturating_sub(elapsed), Duration::ZERO);
     drop(timeout(limit - elapsed, pending::<()>()));
 }
+
+/// It blocks its thread until after the limit, and returns in this last poll.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_ends_just_before_the_abort_returns_its_value() {
+    let task = tokio::spawn(async {
+        std::thread::sleep(Duration::from_millis(300));
+        7
+    });
+    let joined = join_or_stop(Duration::from_millis(10), task).await;
+    assert_eq!(joined.expect("no panic"), Some(7));
+}
