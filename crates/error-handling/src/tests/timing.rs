@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::timing::{Ending, timed};
 
@@ -33,4 +33,12 @@ async fn a_panic_is_measured() {
 #[tokio::test(start_paused = true)]
 async fn not_awaited_it_reports_nothing() {
     drop(timed(async {}, |_, _| panic!("it did not run")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_by_a_timeout_it_is_reported_as_stopped() {
+    let mut reports = Vec::new();
+    let measured = timed(sleep(WEEK), |ending, took| reports.push((ending, took)));
+    assert!(timeout(WEEK / 7, measured).await.is_err());
+    assert_eq!(reports, [(Ending::Stopped, WEEK / 7)]);
 }
