@@ -17,7 +17,7 @@ use tonic::client;
 use tonic::codegen::http::{self, uri::PathAndQuery};
 use tonic::codegen::{BoxFuture, BoxStream, Service};
 use tonic::server::{self, ClientStreamingService, ServerStreamingService, UnaryService};
-use tonic::transport::{Channel, Error, server::TcpIncoming};
+use tonic::transport::{Channel, Error, Server, server::TcpIncoming};
 use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
@@ -165,6 +165,10 @@ fn connect(uri: String) -> ShopClient {
 }
 
 async fn serve(shop: Script<impl Quote, impl Watch>, calls: u32) -> Serving {
+    serve_with(settings(MINUTE, calls), shop).await
+}
+
+async fn serve_with(server: Server, shop: Script<impl Quote, impl Watch>) -> Serving {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
     let (stop, stopped) = oneshot::channel();
@@ -174,7 +178,7 @@ async fn serve(shop: Script<impl Quote, impl Watch>, calls: u32) -> Serving {
             pending().await
         }
     };
-    let serving = settings(MINUTE, calls).serve_with_incoming_shutdown(
+    let serving = server.serve_with_incoming_shutdown(
         ShopServer(Arc::new(shop)),
         TcpIncoming::from(listener),
         stopped,
@@ -764,4 +768,42 @@ async fn a_stream_that_is_answered_early_is_dropped_and_the_answer_arrives() {
         assert_eq!(answer.expect("an answer").into_inner().cents, 1);
         only(&guard, 1).await;
     }
+}
+
+/// Without a ping, its handler would wait for ever.
+#[tokio::test]
+async fn a_client_that_vanishes_is_noticed_and_its_handler_is_dropped() {
+    let (guard, began) = (Arc::new(()), Arc::new(Notify::new()));
+    let (held, begins) = (Arc::clone(&guard), Arc::clone(&began));
+    let quote = move |_: Request<Item>| -> BoxFuture<Price, Status> {
+        let held = Arc::clone(&held);
+        begins.notify_one();
+        Box::pin(async move {
+            let _held = held;
+            pending().await
+        })
+    };
+    let watch = |_: Request<Item>| -> BoxStream<Price> { Box::pin(stream::empty()) };
+    let server = settings(Duration::from_secs(1), 100);
+    let serving = serve_with(server, Script { quote, watch }).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let server = serving.uri.trim_start_matches("http://").to_owned();
+    let between = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let mut server = TcpStream::connect(server).await.expect("it serves");
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => {}
+            () = began.notified() => pending().await,
+        }
+    });
+    let mut client = connect(uri);
+    let calling = tokio::spawn(async move { client.quote(Request::new(item(""))).await });
+    // The test, the service, and its handler, until that is dropped.
+    only(&guard, 3).await;
+    only(&guard, 2).await;
+    assert!(!calling.is_finished(), "the client knows nothing");
+    calling.abort();
+    between.abort();
+    yield_now().await;
 }
