@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, Error, TxOpts};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
 
 use super::support::{mysql, soon, unique};
 use crate::mysql_transaction::{Retry, is_conflict};
@@ -141,7 +143,7 @@ fn a_conflict_is_seen_within_other_errors() {
     #[derive(Debug, thiserror::Error)]
     #[error("no transfer")]
     struct NoTransfer(#[source] Error);
-    for (code, expected) in [(1213, true), (1205, true), (1062, false)] {
+    for (code, expected) in [(1213, true), (1205, true), (1020, true), (1062, false)] {
         let error = mysql_async::ServerError {
             code,
             message: String::new(),
@@ -150,4 +152,116 @@ fn a_conflict_is_seen_within_other_errors() {
         assert_eq!(is_conflict(&NoTransfer(Error::Server(error))), expected);
     }
     assert!(!is_conflict(&std::io::Error::other("no")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_runs_at_most_attempts_times_with_pauses_that_double_up_to_the_longest() {
+    let millis = Duration::from_millis;
+    for (attempts, initial, runs, elapsed) in [
+        (0, 10, 1, 0),
+        (1, 10, 1, 0),
+        (2, 10, 2, 10),
+        (6, 10, 6, 10 + 20 + 25 * 3),
+        // The first pause is no longer than the longest.
+        (3, 50, 3, 25 * 2),
+    ] {
+        let retry = Retry {
+            attempts,
+            initial_backoff: millis(initial),
+            max_backoff: millis(25),
+        };
+        let (start, mut count) = (Instant::now(), 0);
+        let transact = || {
+            count += 1;
+            let count = count;
+            async move { Err::<(), i32>(count) }
+        };
+        let ended = retry.run(|_| true, transact).await;
+        assert_eq!((ended, start.elapsed()), (Err(runs), millis(elapsed)));
+    }
+}
+
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn a_dropped_transaction_is_rolled_back_before_its_connection_is_used_again() {
+    let mut bank = Bank::new().await;
+    let begun = bank.admin.start_transaction(TxOpts::default()).await;
+    let mut dropped = begun.expect("it runs");
+    let sql = "UPDATE accounts SET balance = 5";
+    dropped.query_drop(sql).await.expect("it runs");
+    drop(dropped);
+    let sum: Option<i64> = {
+        let sql = "SELECT SUM(balance) FROM accounts";
+        bank.admin.query_first(sql).await.expect("it runs")
+    };
+    assert_eq!(sum, Some(0));
+    bank.end().await;
+}
+
+/// The first trap.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn a_commit_after_a_lock_timeout_stores_the_first_half() {
+    let mut bank = Bank::new().await;
+    let begun = bank.admin.start_transaction(TxOpts::default()).await;
+    let mut lock = begun.expect("it runs");
+    let second = "UPDATE accounts SET balance = balance + 1 WHERE id = 2";
+    lock.query_drop(second).await.expect("it is free");
+    let mut connection = Conn::from_url(&bank.url).await.expect("it runs");
+    let limit = "SET innodb_lock_wait_timeout = 0";
+    connection.query_drop(limit).await.expect("it runs");
+    let begun = connection.start_transaction(TxOpts::default()).await;
+    let mut transfer = begun.expect("it runs");
+    let first = "UPDATE accounts SET balance = balance - 1 WHERE id = 1";
+    transfer.query_drop(first).await.expect("it is free");
+    let late = transfer.query_drop(second).await.expect_err("it is locked");
+    assert!(is_conflict(&late), "{late}");
+    transfer.commit().await.expect("nothing is said");
+    drop(lock);
+    let sql = "SELECT balance FROM accounts WHERE id < 3 ORDER BY id";
+    let balances: Vec<i32> = bank.admin.query(sql).await.expect("it runs");
+    assert_eq!(balances, [-1, 0]);
+    bank.end().await;
+}
+
+/// The second trap. MariaDB with `innodb_snapshot_isolation` returns an error instead.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn what_was_read_without_a_lock_overwrites_the_change_of_another_program() {
+    let mut bank = Bank::new().await;
+    for (read, expected) in [
+        ("SELECT balance FROM accounts WHERE id = 1", 1),
+        ("SELECT balance FROM accounts WHERE id = 1 FOR UPDATE", 2),
+    ] {
+        let reset = "UPDATE accounts SET balance = 0";
+        bank.admin.query_drop(reset).await.expect("it runs");
+        let has_read = Arc::new(Notify::new());
+        let program = async |waits: bool| {
+            let mut connection = Conn::from_url(&bank.url).await.expect("it runs");
+            let setting = "SET innodb_snapshot_isolation = OFF";
+            // Older servers do not know it.
+            let _ = connection.query_drop(setting).await;
+            let begun = connection.start_transaction(TxOpts::default()).await;
+            let mut transaction = begun.expect("it runs");
+            if waits {
+                has_read.notified().await;
+            }
+            let balance = transaction.query_first::<i32, _>(read);
+            let balance = balance.await.expect("it runs").expect("a row");
+            if !waits {
+                has_read.notify_one();
+                // With a lock, the other one waits until the end of this one.
+                sleep(Duration::from_millis(200)).await;
+            }
+            let write = "UPDATE accounts SET balance = ? WHERE id = 1";
+            let written = transaction.exec_drop(write, (balance + 1,)).await;
+            written.expect("it runs");
+            transaction.commit().await.expect("it runs");
+        };
+        soon(async { tokio::join!(program(false), program(true)) }).await;
+        let sql = "SELECT balance FROM accounts WHERE id = 1";
+        let balance: Option<i32> = bank.admin.query_first(sql).await.expect("it runs");
+        assert_eq!(balance, Some(expected), "{read}");
+    }
+    bank.end().await;
 }
