@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::support::{nats, poll_and_drop, private, soon, unique};
-use crate::nats_key_value::{change, follow, open};
+use crate::nats_key_value::{Failure, change, follow, open};
 
 const TENTH: Duration = Duration::from_millis(100);
 
@@ -185,4 +185,50 @@ async fn changed_a_little() {
     soon(all).await.expect("it follows");
     assert_eq!(settings.limit(), 1);
     close(settings.store.clone()).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn the_channel_holds_none_before_the_first_value_and_after_a_delete() {
+    let store = store().await;
+    let mut latest = follow(store.clone(), "n", TENTH, |_| {})
+        .await
+        .expect("it runs");
+    assert_eq!(*latest.borrow(), None);
+    for end in ["delete", "purge"] {
+        add(&store).await;
+        let set = latest.wait_for(|value| number(value.clone()) == 1);
+        drop(soon(set).await.expect("it follows"));
+        match end {
+            "delete" => store.delete("n").await.expect("it answers"),
+            _ => store.purge("n").await.expect("it answers"),
+        }
+        let gone = latest.wait_for(Option::is_none);
+        drop(soon(gone).await.expect("it follows"));
+    }
+    close(store).await;
+}
+
+/// The bucket is gone for a while. The client notices that after 10 s.
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn after_an_error_it_reports_keeps_the_value_and_watches_again() {
+    let store = store().await;
+    add(&store).await;
+    let (told, mut errors) = tokio::sync::mpsc::unbounded_channel();
+    let report = move |error: Failure| drop(told.send(error));
+    let mut latest = follow(store.clone(), "n", TENTH, report)
+        .await
+        .expect("it runs");
+    let bucket = store.name.clone();
+    close(store).await;
+    soon(errors.recv()).await.expect("it reports");
+    assert_eq!(number(latest.borrow().clone()), 1, "it keeps its value");
+    let context = jetstream::new(nats().await);
+    let store = open(&context, &bucket).await.expect("it opens");
+    let seven = change(&store, "n", |_| "7".into()).await;
+    seven.expect("it answers");
+    let new = latest.wait_for(|value| number(value.clone()) == 7);
+    drop(soon(new).await.expect("it follows"));
+    close(store).await;
 }
