@@ -374,3 +374,78 @@ async fn a_reply_that_is_too_long_is_an_error() {
     stop.cancel();
     soon(service).await.expect("it does not panic");
 }
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn if_the_client_is_closed_it_returns_before_the_stop() {
+    let (client, subject) = (nats().await, unique("closed"));
+    let service = Service::start(&client, &subject, LIMITS).await;
+    client.drain().await.expect("it is connected");
+    assert_eq!(soon(service.task).await.expect("no panic"), 0);
+    assert!(!service.stop.is_cancelled());
+}
+
+/// One handler is busy, and two requests fit into the `Subscriber`.
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn requests_that_do_not_fit_are_dropped_and_their_callers_time_out() {
+    let server = private(Kind::Nats).await;
+    let options = async_nats::ConnectOptions::new().subscription_capacity(2);
+    let small = options.connect(server.url()).await.expect("it runs");
+    let limits = Limits {
+        handlers: 1,
+        ..LIMITS
+    };
+    let service = Service::start(&small, "small", limits).await;
+    let client = async_nats::connect(server.url()).await.expect("it runs");
+    let first = tokio::spawn({
+        let client = client.clone();
+        async move { call(&client, "small", "4000", MINUTE).await }
+    });
+    service.runs(1).await;
+    let calls = (0..20).map(|_| call(&client, "small", "", 80 * TENTH));
+    let answers = join_all(calls).await;
+    let (answered, late): (Vec<_>, Vec<_>) = answers.iter().partition(|it| it.is_ok());
+    let timed_out = |it: &&Result<_, _>| matches!(it, Err(CallError::TimedOut));
+    assert!(late.iter().all(timed_out), "{late:?}");
+    // As long as the first one runs, there is no room for more than two.
+    assert!(answered.len() < 20, "all were answered");
+    assert!(soon(first).await.expect("no panic").is_ok());
+    let handled = service.counts[2].load(SeqCst);
+    assert_eq!(handled, 1 + answered.len(), "no other one is handled");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn a_dropped_call_does_not_stop_its_handler() {
+    let (client, subject) = (nats().await, unique("goes_on"));
+    let requests = client.queue_subscribe(subject.clone(), subject.clone());
+    let requests = requests.await.expect("a subject");
+    let (begin, begun) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = tokio::sync::oneshot::channel();
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let once = std::sync::Mutex::new(Some((begin, may_go_on, end)));
+    let handler = move |_: Bytes| {
+        let (begin, may_go_on, end) = once.lock().expect("sound").take().expect("one");
+        async move {
+            begin.send(()).expect("the test waits");
+            may_go_on.await.expect("the test tells");
+            end.send(()).expect("the test waits");
+            Ok::<Bytes, String>(Bytes::new())
+        }
+    };
+    let stop = CancellationToken::new();
+    let service = serve(client.clone(), requests, LIMITS, stop.clone(), handler);
+    let service = tokio::spawn(service);
+    client.flush().await.expect("it runs");
+    let calls = client.clone();
+    let caller = tokio::spawn(async move { call(&calls, subject, "", MINUTE).await });
+    soon(begun).await.expect("it begins");
+    caller.abort();
+    assert!(caller.await.is_err());
+    go_on.send(()).expect("it runs on");
+    soon(ended).await.expect("it ends");
+    stop.cancel();
+    assert_eq!(soon(service).await.expect("no panic"), 0);
+}
