@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -552,5 +553,112 @@ async fn jobs_in_backoff_do_not_stop_the_good_ones() {
     let workers = [0; 4].map(|_| queue.work(&stop, handler.clone(), |_| {}));
     soon(join_all(workers)).await;
     assert_eq!(held(&client, &name).await, [bad, 0]);
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn of_the_dead_letters_the_oldest_are_dropped() {
+    let (client, name) = (nats().await, unique("dead"));
+    let settings = Settings {
+        max_jobs: 2,
+        max_attempts: 1,
+        ..SETTINGS
+    };
+    let queue = open(client.clone(), &name, settings).await;
+    let stop = &CancellationToken::new();
+    let handler = |_| async { Err("scheduled".into()) };
+    let working = queue.work(stop, handler, |_| {});
+    let context = jetstream::new(client.clone());
+    let dead = async || {
+        let stream = context.get_stream(format!("{name}_dead")).await;
+        stream.expect("it is there").cached_info().state.clone()
+    };
+    let adding = async {
+        for number in 1..=5 {
+            queue
+                .add(&number.to_string(), "")
+                .await
+                .expect("there is room");
+            while dead().await.last_sequence < number {
+                sleep(TENTH / 10).await;
+            }
+        }
+        until(&client, &name, [0, 2]).await;
+        stop.cancel();
+    };
+    soon(async { tokio::join!(working, adding) }).await;
+    let dead = dead().await;
+    assert_eq!((dead.first_sequence, dead.last_sequence), (4, 5));
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn dropping_work_aborts_its_job() {
+    let (client, name) = (nats().await, unique("aborted"));
+    let queue = open(client.clone(), &name, SETTINGS).await;
+    queue.add("1", "").await.expect("it is stored");
+    let (begun, held) = (CancellationToken::new(), Arc::new(()));
+    let (begins, holds) = (begun.clone(), Arc::clone(&held));
+    let handler = move |_| {
+        let (begins, held) = (begins.clone(), Arc::clone(&holds));
+        async move {
+            let _held = held;
+            begins.cancel();
+            std::future::pending().await
+        }
+    };
+    let never = CancellationToken::new();
+    let work = queue.work(&never, handler, |error| panic!("{error}"));
+    let dropped = async {
+        tokio::select! {
+            () = work => {}
+            () = begun.cancelled() => {}
+        }
+    };
+    soon(dropped).await;
+    let ended = async {
+        while Arc::strong_count(&held) > 1 {
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(ended).await;
+    close(&client, &name).await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_nats, ignore = "nats-server is not installed")]
+async fn each_call_of_work_runs_one_job_at_a_time() {
+    let (client, name) = (nats().await, unique("one"));
+    let queue = open(client.clone(), &name, SETTINGS).await;
+    for workers in [1, 3] {
+        for number in 0..10 {
+            let id = format!("{workers} {number}");
+            queue.add(&id, "").await.expect("it is stored");
+        }
+        let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+        let seen = Arc::clone(&counts);
+        let handler = move |_| {
+            let counts = Arc::clone(&seen);
+            async move {
+                let [now, most] = &*counts;
+                most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                sleep(TENTH / 5).await;
+                now.fetch_sub(1, SeqCst);
+                Ok(())
+            }
+        };
+        let stop = &CancellationToken::new();
+        let report = |error: Failure| panic!("{error}");
+        let work = (0..workers).map(|_| queue.work(stop, handler.clone(), report));
+        let stopping = async {
+            until(&client, &name, [0, 0]).await;
+            stop.cancel();
+        };
+        soon(async { tokio::join!(join_all(work), stopping) }).await;
+        let most = counts[1].load(SeqCst);
+        assert!((1..=workers).contains(&most), "{most} of {workers}");
+    }
     close(&client, &name).await;
 }
