@@ -283,3 +283,25 @@ async fn dropped_at_each_await_a_tick_runs_once_or_comes_again() {
     assert_eq!(effects.get::<_, i64>(0), 20);
     office.end().await;
 }
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn of_many_missed_ticks_only_the_newest_runs_however_late() {
+    let mut office = Office::new().await;
+    // Ten ticks were missed, the last one half an hour ago.
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = Duration::from_secs(now.expect("it is later").as_secs());
+    let schedule = Schedule {
+        first: UNIX_EPOCH + now - 630 * MINUTE,
+        ..hourly()
+    };
+    let run = run(&schedule, &office.client).await;
+    assert_eq!(run.tick, schedule.first + 10 * schedule.interval);
+    store(&mut office.client, &schedule, &run)
+        .await
+        .expect("its own");
+    let waits = wait(&schedule, &office.client).await;
+    assert!(waits.abs_diff(30 * MINUTE) < 5 * MINUTE, "{waits:?}");
+    assert_eq!(office.effects().await.len(), 1);
+    office.end().await;
+}
