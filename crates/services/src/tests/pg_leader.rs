@@ -383,3 +383,52 @@ async fn a_leader_that_hangs_in_its_transaction_is_replaced() {
     task.abort();
     office.end().await;
 }
+
+/// It waits for the row of the terms, and its connection has the lock.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_dropped_statement_that_waits_for_a_row_ends_and_releases_the_lock() {
+    let office = Office::new().await;
+    let mut writer = connect(&office.config).await;
+    let (term, task) = office.for_ever(MINUTE).await;
+    let write = writer.transaction().await.expect("it runs");
+    term.check(&write).await.expect("it leads");
+    task.abort();
+    let (config, name) = (office.config.clone(), office.name.clone());
+    // A third of this is the limit of each statement.
+    let lease = 60 * TENTH;
+    let next =
+        tokio::spawn(async move { lead(config, &name, lease, async |term| term).await });
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
+               AND query LIKE '%INSERT INTO leaders%' AND datname = current_database()
+               AND pid IN (SELECT pid FROM pg_locks WHERE relation = 'leaders'::REGCLASS)";
+    let waits = async {
+        while office
+            .client
+            .query_one(sql, &[])
+            .await
+            .expect("it runs")
+            .get::<_, i64>(0)
+            == 0
+        {
+            sleep(TENTH / 20).await;
+        }
+    };
+    soon(waits).await;
+    next.abort();
+    let free = async {
+        let sql = "SELECT pg_try_advisory_lock(hashtextextended($1, 0))";
+        while !office
+            .client
+            .query_one(sql, &[&office.name])
+            .await
+            .expect("it runs")
+            .get::<_, bool>(0)
+        {
+            sleep(TENTH / 10).await;
+        }
+    };
+    soon(free).await;
+    write.commit().await.expect("it runs");
+    office.end().await;
+}
