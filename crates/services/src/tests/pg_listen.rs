@@ -324,3 +324,23 @@ async fn a_name_that_listen_would_cut_is_refused() {
         assert!(ended.is_err_and(|error| error.is_panic()), "{name:?}");
     }
 }
+
+/// The second trap.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn equal_notifications_of_one_transaction_are_sent_once() {
+    let url = postgres().await;
+    let client = connect(&url).await;
+    let mut listening = Listening::start(&url, unique("listen"), 10, LIMITS);
+    listening.resync().await;
+    for transaction in [&["a", "a", "b", "a"][..], &["a"]] {
+        client.batch_execute("BEGIN").await.expect("it runs");
+        for text in transaction {
+            notify(&client, &listening.name, text).await;
+        }
+        client.batch_execute("COMMIT").await.expect("it runs");
+    }
+    for expected in ["a", "b", "a"] {
+        assert_eq!(listening.heard().await, expected);
+    }
+}
