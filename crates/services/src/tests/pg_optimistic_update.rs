@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::support::{poll_and_drop, postgres, soon, unique};
@@ -170,5 +171,94 @@ async fn dropped_at_each_await_it_leaves_no_lock() {
         let Document { text, version, .. } = changed.expect("nobody holds the lock");
         assert_eq!(text.parse::<i64>().expect("a number") + 1, version);
     }
+    desk.end().await;
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_caller_that_waits_for_a_locked_row_fails_after_the_lock_timeout() {
+    let desk = Desk::new().await;
+    let mut other = desk.connect().await;
+    let lock = other.transaction().await.expect("it runs");
+    let sql = "SELECT FROM documents FOR UPDATE";
+    lock.execute(sql, &[]).await.expect("it is free");
+    let mut client = desk.connect().await;
+    let sql = "SET lock_timeout = 50";
+    client.batch_execute(sql).await.expect("it runs");
+    let late = [
+        soon(change_locked(&mut client, 1, next)).await,
+        soon(change(&client, 1, 1000, next)).await,
+    ];
+    for late in late {
+        let Err(SaveError::Postgres(error)) = late else {
+            panic!("{late:?}");
+        };
+        assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    }
+    drop(lock);
+    desk.end().await;
+}
+
+/// The document is saved by a user while `change_locked` has the row.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_save_waits_for_the_lock_and_then_fails() {
+    for level in ["read committed", "repeatable read", "serializable"] {
+        let desk = Desk::new().await;
+        let loaded = load(&desk.client, 1).await.expect("it is there");
+        let (mut locks, saves) = (desk.connect().await, desk.connect().await);
+        let sql = format!("SET default_transaction_isolation = '{level}'");
+        saves.batch_execute(&sql).await.expect("it runs");
+        let lock = locks.transaction().await.expect("it runs");
+        let sql = "SELECT FROM documents FOR UPDATE";
+        lock.execute(sql, &[]).await.expect("it is free");
+        let saving = tokio::spawn(async move { save(&saves, loaded).await });
+        let sql = "SELECT count(*) FROM pg_locks WHERE NOT granted
+                   AND pid IN (SELECT pid FROM pg_stat_activity
+                               WHERE query LIKE '%UPDATE documents SET text = $2%')";
+        let waits = async {
+            while desk
+                .client
+                .query_one(sql, &[])
+                .await
+                .expect("it runs")
+                .get::<_, i64>(0)
+                == 0
+            {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        soon(waits).await;
+        let changed = load(&lock, 1).await.expect("it is there");
+        save(&lock, changed).await.expect("it has the row");
+        lock.commit().await.expect("it runs");
+        let saved = soon(saving).await.expect("no panic");
+        assert!(matches!(saved, Err(SaveError::Conflict)), "{saved:?}");
+        desk.end().await;
+    }
+}
+
+/// The first trap, in the isolation that is the default.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_plain_update_overwrites_the_change_of_another_program() {
+    let desk = Desk::new().await;
+    let mut programs = [desk.connect().await, desk.connect().await];
+    for program in &programs {
+        let sql = "SET default_transaction_isolation = 'read committed'";
+        program.batch_execute(sql).await.expect("it runs");
+    }
+    let mut begun = Vec::new();
+    for program in &mut programs {
+        let transaction = program.transaction().await.expect("it runs");
+        let document = load(&transaction, 1).await.expect("it is there");
+        begun.push((transaction, next(document.text)));
+    }
+    for (transaction, text) in begun {
+        let sql = "UPDATE documents SET text = $1 WHERE id = 1";
+        transaction.execute(sql, &[&text]).await.expect("it runs");
+        transaction.commit().await.expect("nothing is said");
+    }
+    assert_eq!(desk.number().await, 1, "one of two changes is lost");
     desk.end().await;
 }
