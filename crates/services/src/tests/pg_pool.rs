@@ -2,6 +2,7 @@ use std::env;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
 use servers::Kind;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -450,4 +451,95 @@ async fn ten_silent_connections_cost_a_call_one_limit() {
     let recovers = async { while answer(&pool).await.is_err() {} };
     soon(recovers).await;
     println!("works again after {:?}", start.elapsed());
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn waiting_calls_are_served_first_come_first_served() {
+    let limits = Limits {
+        connections: 1,
+        ..LIMITS
+    };
+    let setting = Setting::new(limits).await;
+    let order = std::sync::Mutex::new(Vec::new());
+    let calls = (0..31).map(|number| {
+        let (pool, order) = (&setting.pool, &order);
+        pool.run::<_, PgError>(async move |client| {
+            order.lock().expect("sound").push(number);
+            Ok(client.execute("SELECT 1", &[]).await?)
+        })
+    });
+    // They are polled in this order.
+    let ended = soon(futures::future::join_all(calls)).await;
+    assert!(ended.iter().all(Result::is_ok));
+    let order = order.into_inner().expect("sound");
+    assert_eq!(order, (0..31).collect::<Vec<i32>>());
+}
+
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_close_fails_waiting_calls_and_closes_each_connection_when_its_call_ends() {
+    let limits = Limits {
+        connections: 1,
+        ..LIMITS
+    };
+    let setting = Setting::new(limits).await;
+    let closes = async {
+        while setting.count("state = 'active'").await == 0 {}
+        setting.pool.close();
+    };
+    // The second one waits when the pool is closed.
+    let calls =
+        async { tokio::join!(nap(&setting.pool, 0.5), nap(&setting.pool, 0.0), closes) };
+    let (running, waiting, ()) = soon(calls).await;
+    running.expect("it may end");
+    let error = waiting.expect_err("it is closed").to_string();
+    assert!(error.contains("closed"), "{error}");
+    let closed = async { while setting.count("true").await > 0 {} };
+    soon(closed).await;
+}
+
+/// The first trap, with deadpool alone.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_verified_connection_keeps_the_open_transaction_of_an_earlier_call() {
+    let (url, table) = (postgres().await, unique("rows"));
+    let setting = Setting::new(LIMITS).await;
+    let sql = format!("CREATE TABLE {table} (number INT)");
+    setting.admin.batch_execute(&sql).await.expect("it runs");
+    let recycling_method = RecyclingMethod::Verified;
+    let verified = ManagerConfig { recycling_method };
+    let config = url.parse().expect("a URL");
+    let manager = Manager::from_config(config, NoTls, verified);
+    let pool = Pool::builder(manager).max_size(1).build().expect("a pool");
+    let first = pool.get().await.expect("it runs");
+    first
+        .batch_execute("BEGIN")
+        .await
+        .expect("it forgets to commit");
+    drop(first);
+    let second = pool.get().await.expect("it answers");
+    let sql = format!("INSERT INTO {table} VALUES (1)");
+    assert_eq!(second.execute(&sql, &[]).await.expect("no error"), 1);
+    drop(second);
+    drop(pool);
+    let sql = format!("SELECT count(*) FROM {table}");
+    let rows = setting.admin.query_one(&sql, &[]).await.expect("it runs");
+    assert_eq!(rows.get::<_, i64>(0), 0, "the insert is lost");
+    let sql = format!("DROP TABLE {table}");
+    setting.admin.batch_execute(&sql).await.expect("it runs");
+}
+
+/// The second trap.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn an_error_of_tokio_postgres_prints_only_db_error_and_ours_what_the_server_says() {
+    let setting = Setting::new(LIMITS).await;
+    let error = setting.admin.execute("SELECT 1 / 0", &[]).await;
+    let error = error.expect_err("it divides by zero");
+    assert_eq!(error.to_string(), "db error");
+    let text = "ERROR: division by zero";
+    let said = error.as_db_error().map(ToString::to_string);
+    assert_eq!(said.as_deref(), Some(text));
+    assert_eq!(PgError::from(error).to_string(), text);
 }
