@@ -421,3 +421,51 @@ async fn a_hundred_thousand_notifications_and_the_longest_wake_it_and_do_no_harm
     stop.cancel();
     soon(running).await.expect("it does not panic");
 }
+
+/// Some jobs take longer than their lease, which is extended meanwhile.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn at_most_concurrency_jobs_run_and_a_process_takes_two_connections_more() {
+    let office = Office::new().await;
+    for number in 0..12 {
+        office
+            .add(if number % 4 == 0 { "1500" } else { "20" })
+            .await;
+    }
+    let (script, stop, running) = office.start(office.worker(3));
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{}'",
+        office.schema
+    );
+    let (mut most_jobs, mut most_connections) = (0, 0);
+    let all = async {
+        while office.count("done").await < 12 {
+            most_jobs = most_jobs.max(script.running.load(SeqCst));
+            // Without the one that asks.
+            most_connections = most_connections.max(office.query::<i64>(&sql).await - 1);
+        }
+    };
+    soon(all).await;
+    assert_eq!(most_jobs, 3);
+    assert!((3..=5).contains(&most_connections), "{most_connections}");
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
+    office.end().await;
+}
+
+/// Nobody hears of the job, as nobody notifies.
+#[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
+async fn a_job_without_a_notification_is_found_by_the_next_poll() {
+    let office = Office::new().await;
+    let (_, stop, running) = office.start(office.worker(1));
+    soon(office.listens(0)).await;
+    for jobs in 1..=3 {
+        let sql = "INSERT INTO jobs (payload, due) VALUES ('0', now())";
+        office.db.execute(sql, &[]).await.expect("it runs");
+        office.until("done", jobs).await;
+    }
+    stop.cancel();
+    soon(running).await.expect("it does not panic");
+    office.end().await;
+}
