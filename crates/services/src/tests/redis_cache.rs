@@ -182,7 +182,8 @@ async fn jitter_spreads_the_ends() {
             .pttl(format!("{}{key}", cache.prefix))
             .await
             .expect("it answers");
-        assert!(left <= 120_000, "{left}");
+        // A busy machine may be late.
+        assert!((50_000..=120_000).contains(&left), "{left}");
         ends.push(left);
     }
     ends.sort();
@@ -293,4 +294,32 @@ async fn after_a_load_that_panics_the_next_caller_loads() {
     let (panicked, loaded) = soon(async { tokio::join!(panics, waits) }).await;
     assert_eq!(panicked, Err(LoadError::NoResult));
     assert_eq!(loaded, Ok("2".to_owned()));
+}
+
+/// Its process hangs, and allows its loads a minute.
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn the_wait_for_the_load_of_another_caller_fails_after_load_limit() {
+    let url = redis().await;
+    let slow = cache(&url, &unique("cache")).await;
+    let limit = Duration::from_millis(300);
+    let quick = RedisCache {
+        load_limit: limit,
+        ..slow.clone()
+    };
+    let (loads, start) = (Loads::default(), Instant::now());
+    let begun = loads.clone();
+    let loading =
+        tokio::spawn(async move { slow.get_or_load("key", begun.load(LONG)).await });
+    let begins = async {
+        while loads.count() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(begins).await;
+    let waits = quick.get_or_load("key", loads.clone().load(SHORT)).await;
+    assert_eq!(waits, Err(LoadError::TimedOut));
+    assert!((limit..LONG).contains(&start.elapsed()));
+    assert_eq!(loads.count(), 1, "it starts no second load");
+    loading.abort();
 }
