@@ -7,7 +7,9 @@ use servers::Kind;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use super::support::{CuttingProxy, poll_and_drop, private, redis, soon, unique};
+use super::support::{
+    CuttingProxy, go_silent, poll_and_drop, private, redis, soon, unique,
+};
 use crate::redis_job_queue::{Claim, Job, Outcome, Queue};
 use crate::redis_reconnect::Redis;
 
@@ -369,4 +371,42 @@ async fn a_dropped_claim_is_due_again_after_its_lease() {
     }
     seen.sort();
     assert_eq!(seen, ["a", "b", "c"]);
+}
+
+/// The limit of the connection is a minute. In the server's place, somebody accepts
+/// connections and says nothing.
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn a_call_fails_after_its_own_limit() {
+    let mut server = private(Kind::Redis).await;
+    let queue = queue_at(&server.url(), LONG).await;
+    add(&queue, "a").await;
+    let job = claim(&queue).await;
+    let _silent = go_silent(&mut server);
+    let start = Instant::now();
+    let calls = async {
+        tokio::join!(
+            queue.enqueue("b", "", ZERO),
+            queue.claim(),
+            queue.extend(&job),
+            queue.complete(&job, ""),
+            queue.abort("a"),
+            queue.wait_for_result("a", TICK),
+            queue.report_health("", LONG),
+            queue.health(),
+        )
+    };
+    let (b, claim, extend, complete, abort, result, report, health) = soon(calls).await;
+    let failed = [
+        b.is_err(),
+        claim.is_err(),
+        extend.is_err(),
+        complete.is_err(),
+        abort.is_err(),
+        result.is_err(),
+        report.is_err(),
+        health.is_err(),
+    ];
+    assert_eq!(failed, [true; 8]);
+    assert!(start.elapsed() < LONG / 3, "{:?}", start.elapsed());
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::support::{
-    CuttingProxy, child_of, poll_and_drop, private, redis, soon, unique,
+    CuttingProxy, child_of, go_silent, poll_and_drop, private, redis, soon, unique,
 };
 use crate::redis_reconnect::Redis;
 use crate::redis_streams::{CALL, Job, Queue, Worker, risks};
@@ -498,4 +498,63 @@ async fn a_server_that_may_lose_jobs_is_told() {
         told,
         ["aof_enabled is not 1", "maxmemory_policy is not noeviction"]
     );
+}
+
+/// The limit of the connection is a minute. In the server's place, somebody accepts
+/// connections and says nothing.
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn a_call_fails_after_its_own_limit() {
+    const LONG: Duration = Duration::from_secs(60);
+    let mut server = private(Kind::Redis).await;
+    let queue = queue(LONG);
+    let redis = Redis::connect(&server.url(), LONG).await;
+    let mut redis = redis.expect("it connects");
+    queue.enqueue(&mut redis, "tea").await.expect("it answers");
+    let mut ann = Worker::new(redis.clone(), queue.clone(), "ann", BLOCK);
+    let job = job(&mut ann).await;
+    let _silent = go_silent(&mut server);
+    let (start, mut other) = (Instant::now(), redis.clone());
+    let (enqueued, risky, worked) =
+        tokio::join!(queue.enqueue(&mut redis, "tea"), risks(&mut other), async {
+            (ann.complete(&job).await, ann.next().await)
+        },);
+    assert!(enqueued.is_err() && risky.is_err());
+    assert!(worked.0.is_err() && worked.1.is_err());
+    assert!(start.elapsed() < LONG / 3, "{:?}", start.elapsed());
+}
+
+/// Redis removes a hundred of them at a time.
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn of_about_as_many_dead_jobs_the_oldest_are_dropped() {
+    let url = redis().await;
+    let mut redis = connected(&url).await;
+    let queue = Queue {
+        max_attempts: 1,
+        max_jobs: 100,
+        ..queue(Duration::ZERO)
+    };
+    let own = connected(&url).await;
+    let mut worker = Worker::new(own, queue.clone(), "ann", Duration::from_millis(1));
+    let dead = format!("{}:dead", queue.stream);
+    let mut most = 0;
+    for number in 0..350 {
+        let number = number.to_string();
+        queue
+            .enqueue(&mut redis, &number)
+            .await
+            .expect("it answers");
+        assert_eq!(job(&mut worker).await.payload, number);
+        // It fails, and has had its attempt.
+        while length(&redis, &queue.stream).await > 0 {
+            assert_eq!(worker.next().await.expect("it answers"), None);
+        }
+        most = most.max(length(&redis, &dead).await);
+    }
+    assert!((100..=200).contains(&most), "{most}");
+    let mut raw = redis.clone();
+    let kept: StreamRangeReply = raw.xrange_all(&dead).await.expect("it answers");
+    let newest = kept.ids.last().expect("one");
+    assert_eq!(newest.get::<String>("payload").as_deref(), Some("349"));
 }
