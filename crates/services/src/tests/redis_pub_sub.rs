@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use futures::StreamExt;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncCommands, Client};
 use servers::Kind;
@@ -207,4 +208,55 @@ async fn bytes_that_are_no_text_are_replaced() {
     let mut redis = connected(&url).await;
     let _: u32 = redis.publish(&channel, b"a\xff").await.expect("it answers");
     assert_eq!(soon(events.recv()).await, message("a\u{fffd}"));
+}
+
+/// The first trap, with the crate alone.
+#[tokio::test]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn the_stream_of_a_pubsub_ends_without_an_error_when_its_connection_is_lost() {
+    let server = private(Kind::Redis).await;
+    let client = Client::open(server.url()).expect("a URL");
+    let mut pubsub = client.get_async_pubsub().await.expect("it connects");
+    pubsub.subscribe("news").await.expect("it answers");
+    let mut redis = connected(&server.url()).await;
+    publish(&mut redis, "news", "tea").await;
+    let mut messages = pubsub.into_on_message();
+    assert!(soon(messages.next()).await.is_some());
+    let mut kill = redis::cmd("CLIENT");
+    kill.arg("KILL").arg("TYPE").arg("pubsub");
+    let killed: u32 = kill.query_async(&mut redis).await.expect("it answers");
+    assert_eq!(killed, 1);
+    assert!(soon(messages.next()).await.is_none());
+}
+
+/// The second trap, with the crate alone: more than the buffers of two sockets hold.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[cfg_attr(no_redis, ignore = "redis-server is not installed")]
+async fn a_pubsub_keeps_unread_messages_without_a_limit() {
+    const NUMBER: usize = 2000;
+    let server = private(Kind::Redis).await;
+    let client = Client::open(server.url()).expect("a URL");
+    let mut pubsub = client.get_async_pubsub().await.expect("it connects");
+    pubsub.subscribe("news").await.expect("it answers");
+    let mut redis = connected(&server.url()).await;
+    let text = "x".repeat(16 * 1024);
+    for _ in 0..NUMBER {
+        publish(&mut redis, "news", &text).await;
+    }
+    // Nobody reads, and yet the server has got rid of all of them.
+    let sent = async {
+        loop {
+            let mut list = redis::cmd("CLIENT");
+            list.arg("LIST").arg("TYPE").arg("pubsub");
+            let list: String = list.query_async(&mut redis).await.expect("it answers");
+            if list.contains(" omem=0 ") {
+                return;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    soon(sent).await;
+    drop(server);
+    let kept = soon(pubsub.into_on_message().count()).await;
+    assert_eq!(kept, NUMBER);
 }
