@@ -14,8 +14,8 @@
 //! Bounds: At most `queue` messages wait for each member. The news "joined" and "left" go
 //! only into queues that are more than half free, so they cut nobody off. A member that
 //! stops reading is cut off when its queue is full. If all members send as fast as the
-//! pauses allow, this takes at least the time `queue / 2 * pace / members`. Unbounded:
-//! The members.
+//! pauses allow, this takes at least `queue / 2 / members` pauses, rounded down.
+//! Unbounded: The members.
 //!
 //! Trap: If members may send without a pause, one member's burst fills all queues, and
 //! nearly all members are cut off. Await the pause after each text. On several threads, a

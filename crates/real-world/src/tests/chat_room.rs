@@ -136,6 +136,56 @@ async fn cut_off_by_a_burst(pace: Duration) -> usize {
     members.join_all().await.into_iter().sum()
 }
 
+/// The trap: nobody of the others has had a turn when their queues are full.
+#[tokio::test]
+async fn without_a_pause_a_burst_of_one_cuts_off_all_others() {
+    let room = room(16);
+    let speaker = room.join("speaker").expect("it is free").voice();
+    let members: Vec<_> = (0..10)
+        .map(|number| room.join(&format!("g{number}")).expect("it is free"))
+        .collect();
+    for number in 0..17 {
+        drop(speaker(&number.to_string()));
+    }
+    assert!(members.iter().all(|seat| seat.too_slow.is_cancelled()));
+}
+
+/// All members speak at the same moments, which is the worst case, and news come before.
+#[tokio::test(start_paused = true)]
+async fn who_stops_reading_is_cut_off_no_sooner_than_the_bound() {
+    let pace = Duration::from_millis(100);
+    for (queue, members) in [(16, 1), (16, 3), (50, 10), (64, 10), (15, 2), (16, 100)] {
+        let room = Room::<String>::new(queue, pace);
+        let mut deaf = room.join("deaf").expect("it is free");
+        read(&mut deaf);
+        let mut seats = Vec::new();
+        for number in 1..members {
+            let seat = room.join(&format!("m{number}")).expect("it is free");
+            seats.push(seat);
+        }
+        for number in 0..1_000 {
+            drop(room.join(&format!("a{number}")).expect("it is free"));
+        }
+        let start = Instant::now();
+        let voices: Vec<_> = seats.iter().chain([&deaf]).map(Seat::voice).collect();
+        let speaking = voices.iter().map(async |say| {
+            loop {
+                say("x").await;
+            }
+        });
+        tokio::select! {
+            biased;
+            _ = futures::future::join_all(speaking) => {}
+            () = deaf.too_slow.cancelled() => {}
+        }
+        let bound = pace * (queue / 2 / members) as u32;
+        assert!(start.elapsed() >= bound, "{queue} {members}");
+        // And no later than the whole queue allows.
+        let latest = pace * (queue / members) as u32;
+        assert!(start.elapsed() <= latest, "{queue} {members}");
+    }
+}
+
 /// On several threads, as `main` runs it. On a busy machine a member may be cut off
 /// because it is not run in time, but not in each round.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
