@@ -35,6 +35,8 @@ impl Progress {
     /// standard error.
     pub fn new(lines: MultiProgress, downloads: u64) -> Self {
         let all = lines.add(ProgressBar::new(downloads));
+        // Otherwise it is not drawn before the first download has ended.
+        all.tick();
         Self { lines, all }
     }
 

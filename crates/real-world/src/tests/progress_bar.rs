@@ -132,6 +132,23 @@ async fn a_hundred_bars_from_four_threads_some_aborted() {
     assert!(!lines.contains("all bytes"), "{lines}");
 }
 
+#[test]
+fn the_bar_of_all_is_there_from_the_start_and_others_are_added_above_it() {
+    let (lines, screen) = drawn();
+    let progress = Progress::new(lines, 7);
+    assert!(screen.taken().contains("0/7"));
+    let bars = ["first", "second"].map(|name| progress.add(name, Some(100)));
+    std::thread::sleep(Duration::from_millis(200));
+    for bar in &bars {
+        bar.tick();
+    }
+    screen.taken();
+    progress.print("a line");
+    let text = screen.taken();
+    let places = ["first", "second", "0/7"].map(|part| text.rfind(part));
+    assert!(places.is_sorted() && places[0].is_some(), "{text}");
+}
+
 /// The trap: where nothing is drawn, only what `suspend` calls is printed.
 #[test]
 fn without_a_terminal_lines_of_the_bars_are_lost() {
