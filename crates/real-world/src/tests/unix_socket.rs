@@ -3,8 +3,9 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::abort;
+use std::process::{Command, abort};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use rustix::process::geteuid;
@@ -12,7 +13,7 @@ use tempfile::tempdir;
 use tokio::io::AsyncReadExt;
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Barrier;
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::{JoinSet, spawn_blocking, yield_now};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -206,6 +207,56 @@ async fn it_takes_the_place_of_a_process_that_died() -> Result<(), BindError> {
     assert_eq!(refused.err(), Some(ErrorKind::ConnectionRefused));
     let listener = bind(&path).await?;
     assert!(is_reached(&listener, &path).await);
+    Ok(())
+}
+
+/// Between `fork` and `exec` a child has a copy of each open file, also of the lock's. This
+/// one needs long for its `exec`, as it looks for its program in thousands of folders.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_starting_child_process_does_not_keep_the_lock() -> Result<(), BindError> {
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    let done = Arc::new(AtomicBool::new(false));
+    let stop = Arc::clone(&done);
+    let starting = spawn_blocking(move || {
+        let nowhere = "/nowhere:".repeat(5_000);
+        let mut started = 0;
+        while !stop.load(SeqCst) {
+            let mut command = Command::new("no-such-program");
+            assert!(command.env("PATH", &nowhere).spawn().is_err());
+            started += 1;
+        }
+        started
+    });
+    for _ in 0..500 {
+        drop(bind(&path).await?);
+        yield_now().await;
+    }
+    done.store(true, SeqCst);
+    assert!(starting.await.expect("no panic") > 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_that_does_not_read_is_cut_off_after_its_time() -> Result<(), BindError>
+{
+    let folder = tempdir()?;
+    let path = folder.path().join("socket");
+    let limits = Limits {
+        connections: 1,
+        write: Duration::from_millis(200),
+    };
+    let text: &'static str = "x".repeat(4_000_000).leak();
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(bind(&path).await?, text, limits, stop.clone()));
+    let _never_reads = UnixStream::connect(&path).await?;
+    let waits = UnixStream::connect(&path).await?;
+    let second = timeout(limits.write / 4, waits.readable()).await;
+    assert!(second.is_err(), "it waits for the only permit");
+    soon(waits.readable()).await?;
+    // Neither of them reads, and the stop waits no longer for them.
+    stop.cancel();
+    soon(server).await.expect("no panic");
     Ok(())
 }
 
