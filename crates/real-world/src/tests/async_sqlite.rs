@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use rusqlite::Connection;
+use rusqlite::hooks::Action;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::support::{all_wait, assert_linear};
 use crate::async_sqlite::{Closed, Database};
@@ -224,6 +225,122 @@ async fn in_a_struct_in_a_task_and_with_another_error() {
     let result = timeout(LONG, task).await.expect("wedged");
     let error = result.expect("it does not panic").expect("it is open");
     assert!(error.is_err_and(|error| error.contains("syntax error")));
+}
+
+/// A handler that holds something, and never stops a query.
+fn handler(held: &Arc<()>) -> Option<impl FnMut() -> bool + Send + 'static> {
+    let held = Arc::clone(held);
+    Some(move || Arc::strong_count(&held) == 0)
+}
+
+#[tokio::test]
+async fn a_call_replaces_the_progress_handler_and_removes_it_after_the_call() {
+    let [before, during] = [Arc::new(()), Arc::new(())];
+    let installed = handler(&before);
+    let open = move || {
+        let mut connection = Connection::open_in_memory()?;
+        connection.progress_handler(100, installed)?;
+        Ok(connection)
+    };
+    let database = Database::open(open).await.expect("it can be opened");
+    assert_eq!(Arc::strong_count(&before), 2);
+    let another = handler(&during);
+    let call = database.call(move |connection| connection.progress_handler(100, another));
+    let set = timeout(LONG, call).await.expect("wedged");
+    assert_eq!(set, Ok(Ok(())));
+    assert_eq!(Arc::strong_count(&before), 1, "replaced");
+    assert_eq!(Arc::strong_count(&during), 1, "removed");
+}
+
+#[tokio::test]
+async fn calls_run_in_the_order_in_which_they_were_made() {
+    let database = users().await;
+    let (ran, mut order) = unbounded_channel();
+    let calls = (0..50).map(|number| {
+        let ran = ran.clone();
+        database.call(move |_| ran.send(number).is_ok())
+    });
+    let ended = timeout(LONG, futures::future::join_all(calls)).await;
+    assert!(ended.expect("wedged").iter().all(|ran| *ran == Ok(true)));
+    let order: Vec<_> = std::iter::from_fn(|| order.try_recv().ok()).collect();
+    assert_eq!(order, (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn after_its_caller_has_left_short_statements_run_and_long_ones_fail() {
+    let database = users().await;
+    let (go_on, wait) = mpsc::channel::<()>();
+    let (begun, mut has_begun) = unbounded_channel();
+    let (told, mut tells) = unbounded_channel();
+    let call = database.call(move |connection| {
+        let _ = (begun.send(()), wait.recv());
+        let short = add(connection);
+        let _ = told.send((short, endless_query(connection)));
+    });
+    let mut call = Box::pin(call);
+    assert!(futures::poll!(call.as_mut()).is_pending());
+    timeout(LONG, has_begun.recv()).await.expect("wedged");
+    drop((call, go_on));
+    let (short, long) = timeout(LONG, tells.recv())
+        .await
+        .expect("wedged")
+        .expect("it is told");
+    assert_eq!(short, Ok(1));
+    assert_eq!(long.expect_err("stopped").to_string(), "interrupted");
+    assert_eq!(all(&database).await, Ok(1), "it was no transaction");
+}
+
+/// A hook lives as long as its connection.
+#[tokio::test]
+async fn the_connection_is_closed_when_all_clones_are_dropped_and_their_calls_done() {
+    for closes in [false, true] {
+        let hooked = Arc::new(());
+        let in_hook = Arc::clone(&hooked);
+        let open = move || {
+            let mut connection = Connection::open_in_memory()?;
+            let hook = move |_: Action, _: &str, _: &str, _: i64| {
+                assert!(Arc::strong_count(&in_hook) > 0);
+            };
+            connection.update_hook(Some(hook))?;
+            Ok(connection)
+        };
+        let database = Database::open(open).await.expect("it can be opened");
+        let clone = database.clone();
+        let (go_on, wait) = mpsc::channel::<()>();
+        let (begun, mut has_begun) = unbounded_channel();
+        let mut busy = Box::pin(database.call(move |_| {
+            let _ = (begun.send(()), wait.recv());
+        }));
+        assert!(futures::poll!(busy.as_mut()).is_pending());
+        timeout(LONG, has_begun.recv()).await.expect("wedged");
+        drop(busy);
+        drop(database);
+        if closes {
+            let mut closing = Box::pin(clone.close());
+            assert!(futures::poll!(closing.as_mut()).is_pending());
+            assert_eq!(Arc::strong_count(&hooked), 2, "a call runs");
+            drop(go_on);
+            assert_eq!(timeout(LONG, closing).await, Ok(Ok(())));
+            assert_eq!(Arc::strong_count(&hooked), 1);
+            continue;
+        }
+        drop(clone);
+        assert_eq!(Arc::strong_count(&hooked), 2, "a call runs");
+        drop(go_on);
+        let closed = async {
+            while Arc::strong_count(&hooked) > 1 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LONG, closed).await.expect("it stays open");
+    }
+}
+
+#[tokio::test]
+async fn a_panic_while_it_opens_continues_in_the_caller() {
+    let opened = Database::open(|| panic!("scheduled"));
+    let panic = timeout(LONG, AssertUnwindSafe(opened).catch_unwind()).await;
+    assert!(panic.expect("wedged").is_err());
 }
 
 #[tokio::test]
