@@ -1,7 +1,8 @@
 use std::error::Error;
 use std::future::pending;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
@@ -12,6 +13,7 @@ use axum::{Json, Router};
 use reqwest::{Client, Method};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -38,6 +40,7 @@ struct Server {
     logins: AtomicUsize,
     calls: AtomicUsize,
     rejects_all: bool,
+    address: OnceLock<SocketAddr>,
 }
 
 async fn log_in(State(server): State<Arc<Server>>) -> Json<Value> {
@@ -59,11 +62,15 @@ async fn answer(
     let call = server.calls.fetch_add(1, SeqCst);
     // `busy/503/2`: two responses with this status, and then one that is well.
     let parts: Vec<&str> = uri.path().split('/').collect();
-    if let ["", "v1", "busy", status, times] = parts[..]
+    if let ["", "v1", kind @ ("busy" | "date"), status, times] = parts[..]
         && call < times.parse().expect("a number")
     {
         let status = StatusCode::from_bytes(status.as_bytes()).expect("a status");
-        return (status, [(header::RETRY_AFTER, "86400")], "busy").into_response();
+        let after = match kind {
+            "busy" => "86400",
+            _ => "Wed, 21 Oct 2099 07:28:00 GMT",
+        };
+        return (status, [(header::RETRY_AFTER, after)], "busy").into_response();
     }
     match parts[..] {
         ["", "v1", "large", size] => "1".repeat(size.parse().expect("a number")),
@@ -86,7 +93,10 @@ async fn start(
         .fallback(answer)
         .with_state(Arc::clone(&server));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let base = format!("http://{}{base}", listener.local_addr()?);
+    let address = server
+        .address
+        .get_or_init(|| listener.local_addr().expect("bound"));
+    let base = format!("http://{address}{base}");
     let serving =
         tokio::spawn(async { axum::serve(listener, routes).await.expect("it") });
     let api = client(&base, LIMITS)?;
@@ -220,6 +230,113 @@ async fn the_timeout_of_the_builder_holds_for_each_attempt() -> Result<(), Failu
     let api = ApiClient::new(http, &base, credentials, limits)?;
     assert_eq!(get(&api, "x").await?, "well");
     assert!(calls.load(SeqCst) > 1);
+    Ok(())
+}
+
+/// The second trap: the server may have placed the order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_post_that_times_out_or_breaks_off_is_not_sent_again() -> Result<(), Failure> {
+    for (method, times_out, expected) in [
+        (Method::POST, true, 1),
+        (Method::POST, false, 1),
+        (Method::PATCH, false, 1),
+        (Method::PUT, true, 3),
+        (Method::DELETE, false, 3),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let base = format!("http://{}", listener.local_addr()?);
+        let orders = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&orders);
+        let serving = tokio::spawn(async move {
+            let mut open = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = String::new();
+                while !request.contains("client_secret") && !request.ends_with("{}") {
+                    let mut piece = vec![0; 4096];
+                    let size = stream.read(&mut piece).await.unwrap_or(0);
+                    request += &String::from_utf8_lossy(&piece[..size]);
+                    if size == 0 {
+                        break;
+                    }
+                }
+                if request.starts_with("POST /token") {
+                    let token = r#"{"access_token": "1"}"#;
+                    let answer = format!(
+                        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n\
+                         {token}",
+                        token.len()
+                    );
+                    let written = stream.write_all(answer.as_bytes()).await;
+                    written.expect("it reads");
+                } else if request.ends_with("{}") {
+                    counted.fetch_add(1, SeqCst);
+                    // Carried out, and no answer comes.
+                    if times_out {
+                        open.push(stream);
+                    }
+                }
+            }
+        });
+        let _serving = AbortOnDropHandle::new(serving);
+        let http = Client::builder().no_proxy().timeout(100 * TICK);
+        let credentials = Credentials {
+            client_id: String::new(),
+            client_secret: String::new(),
+        };
+        let api = ApiClient::new(http, &base, credentials, LIMITS)?;
+        let sent = api.send::<Value>(method.clone(), "orders", |it| it.body("{}"));
+        let error = soon(sent).await.expect_err("no answer");
+        let ApiError::Http(error) = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(error.is_timeout(), times_out, "{method} {error:?}");
+        assert_eq!(orders.load(SeqCst), expected, "{method} {times_out}");
+    }
+    Ok(())
+}
+
+/// Of many clients, some come back long before the whole pause is over.
+#[tokio::test]
+async fn with_jitter_clients_spread_over_the_pause() -> Result<(), Failure> {
+    let closed = TcpSocket::new_v4()?;
+    closed.bind("127.0.0.1:0".parse()?)?;
+    let base = format!("http://{}", closed.local_addr()?);
+    let pause = Duration::from_secs(20);
+    let limits = Limits {
+        attempts: 2,
+        backoff: pause,
+        max_pause: pause,
+        jitter: true,
+        body: 0,
+    };
+    let start = Instant::now();
+    let mut set = JoinSet::new();
+    for _ in 0..100 {
+        let api = client(&base, limits)?;
+        set.spawn(async move { api.send::<Value>(Method::GET, "x", |it| it).await });
+    }
+    let first = soon(set.join_next()).await.expect("there are many");
+    assert!(first?.is_err());
+    assert!(start.elapsed() < pause / 2, "{:?}", start.elapsed());
+    Ok(())
+}
+
+/// It counts as none: the pause is that of the backoff.
+#[tokio::test]
+async fn a_retry_after_that_is_a_date_is_ignored() -> Result<(), Failure> {
+    let (server, _, _serving) = start(Server::default(), "/v1").await?;
+    let address = server.address.get().expect("it listens");
+    let limits = Limits {
+        backoff: 5 * TICK,
+        max_pause: Duration::from_secs(3_600),
+        jitter: false,
+        ..LIMITS
+    };
+    let api = client(&format!("http://{address}/v1"), limits)?;
+    let begun = Instant::now();
+    get(&api, "date/503/2").await?;
+    assert_eq!(server.calls.load(SeqCst), 3);
+    assert!(begun.elapsed() >= 15 * TICK, "5 and 10 ticks");
     Ok(())
 }
 
