@@ -95,6 +95,28 @@ async fn every_error_is_json() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_dropped_after_its_time() {
+    let held = Arc::new(());
+    let inside = Arc::clone(&held);
+    let slow = async move || {
+        let held = Arc::clone(&inside);
+        sleep(2 * LIMIT).await;
+        drop(held);
+    };
+    let app = layered(Router::new().route("/slow", get(slow)));
+    // The routes have two clones of the handler, or more.
+    let before = Arc::strong_count(&held);
+    let (answered, held_meanwhile) =
+        tokio::join!(send(&app, "GET", "/slow", ""), async {
+            sleep(LIMIT / 2).await;
+            Arc::strong_count(&held)
+        });
+    assert_eq!(answered.0, 504);
+    assert!(held_meanwhile > before, "it runs");
+    assert_eq!(Arc::strong_count(&held), before, "it is dropped");
+}
+
 #[tokio::test]
 async fn only_a_token_that_is_known_makes_a_user() {
     let app = layered(routes(app()));

@@ -19,6 +19,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tower::limit::{ConcurrencyLimitLayer, GlobalConcurrencyLimitLayer};
 
 use crate::http_server::{Limits, Place, serve};
 
@@ -657,6 +658,88 @@ async fn a_client_that_ends_its_side_after_the_request_is_answered() {
         assert_eq!(answer.expect("it is open").0, 200, "{path}");
     }
     server.stop().await;
+}
+
+/// As the headers of three examples say: to hyper, the end of the client's side is the end
+/// of the client, if nobody sets `half_close`.
+#[tokio::test]
+async fn axum_alone_leaves_a_client_that_ends_its_side_without_an_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("there is a port");
+    let address = listener.local_addr().expect("it is bound");
+    let server = tokio::spawn(async { axum::serve(listener, routes()).await });
+    for ends in [false, true] {
+        let mut client = TcpStream::connect(address).await.expect("it listens");
+        let text = head("GET", "/nap/300", 0);
+        let sent = client.write_all(text.as_bytes()).await;
+        sent.expect("there is room");
+        if ends {
+            client.shutdown().await.expect("it is open");
+        }
+        let answer = timeout(LONG / 4, read(client)).await.expect("it ends");
+        assert_eq!(answer.expect("it is open").0, if ends { 0 } else { 200 });
+    }
+    server.abort();
+}
+
+/// The most handlers that run at the same time, of five clients: with a limit of one for
+/// each copy of the routes, and with one that the copies share.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_concurrency_limit_layer_limits_each_connection_and_a_global_one_all() {
+    for (is_global, serves_with) in [
+        (false, "axum"),
+        (false, "ours"),
+        (true, "axum"),
+        (true, "ours"),
+    ] {
+        let (living, open) = (Living::default(), Arc::new(Semaphore::new(0)));
+        let (inside, gate) = (living.clone(), Arc::clone(&open));
+        let handler = async move || {
+            let _leaves = Leaves(inside.enter());
+            drop(gate.acquire().await);
+        };
+        let routes = Router::new().route("/", get(handler));
+        let routes = match is_global {
+            true => routes.layer(GlobalConcurrencyLimitLayer::new(1)),
+            false => routes.layer(ConcurrencyLimitLayer::new(1)),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await;
+        let listener = listener.expect("there is a port");
+        let address = listener.local_addr().expect("it is bound");
+        let stop = CancellationToken::new();
+        let server = match serves_with {
+            "axum" => {
+                tokio::spawn(async { axum::serve(listener, routes).await.expect("") })
+            }
+            _ => tokio::spawn(serve(listener, routes, LIMITS, stop.clone())),
+        };
+        let mut clients = Vec::new();
+        for _ in 0..5 {
+            let mut client = TcpStream::connect(address).await.expect("it listens");
+            let sent = client.write_all(head("GET", "/", 0).as_bytes()).await;
+            sent.expect("there is room");
+            clients.push(client);
+        }
+        let expected = if is_global { 1 } else { 5 };
+        let begin = async {
+            while living.now() < expected {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(LONG / 4, begin).await.expect("they are served");
+        sleep(SHORT).await;
+        open.add_permits(1000);
+        for client in clients {
+            let answer = timeout(LONG / 4, read(client)).await.expect("it is served");
+            assert_eq!(answer.expect("it is open").0, 200);
+        }
+        assert_eq!(
+            living.0[1].load(SeqCst),
+            expected,
+            "{is_global} {serves_with}"
+        );
+        server.abort();
+    }
 }
 
 /// Where a WebSocket begins: echoes until the client leaves or, if it listens, until the
