@@ -226,6 +226,56 @@ async fn dropped_while_it_waits_it_sends_nothing() -> Result<(), Failure> {
 }
 
 #[tokio::test]
+async fn requests_are_sent_in_the_order_in_which_they_asked() -> Result<(), Failure> {
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let note = move |uri: axum::http::Uri| async move {
+        let path = uri.path()[1..].parse::<u32>();
+        log.lock().expect("no panic").push(path.expect("a number"));
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
+    let app = Router::new().fallback(note);
+    let serving = async move { axum::serve(listener, app).await };
+    let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+    let limited = LimitedClient::new(Client::builder().no_proxy().build()?, 1);
+    let asks = (0..30).map(|number| {
+        let (limited, url) = (limited.clone(), url.join(&number.to_string()));
+        async move {
+            limited
+                .execute(Request::new(Method::GET, url?))
+                .await?
+                .text()
+                .await?;
+            Ok::<(), Failure>(())
+        }
+    });
+    timeout(60 * SECOND, try_join_all(asks)).await??;
+    assert_eq!(*seen.lock().expect("no panic"), Vec::from_iter(0..30));
+    Ok(())
+}
+
+/// The other host has no permit of the first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redirect_to_another_host_is_not_counted_there() -> Result<(), Failure> {
+    let other = Server::start().await?;
+    let target = other.get("/short")?.url().to_string();
+    let moved = async move || axum::response::Redirect::temporary(&target);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url: Url = format!("http://{}/", listener.local_addr()?).parse()?;
+    let app = Router::new().fallback(moved);
+    let serving = async move { axum::serve(listener, app).await };
+    let _server = AbortOnDropHandle::new(tokio::spawn(serving));
+    let limited = LimitedClient::new(client()?, 1);
+    let held = limited.execute(other.get("/long")?).await?;
+    let followed = limited.execute(Request::new(Method::GET, url));
+    let followed = timeout(60 * SECOND, followed).await??;
+    assert_eq!(followed.text().await?, "hello");
+    drop(held);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_request_that_fails_releases_its_permit() -> Result<(), Failure> {
     let limited = LimitedClient::new(client()?, 1);
     let closed = TcpSocket::new_v4()?;

@@ -1,5 +1,7 @@
 //! `fetch_all` returns a result for each URL, whatever the others do.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Path;
@@ -8,6 +10,7 @@ use axum::routing::get;
 use futures::stream;
 use reqwest::Client;
 use tokio::net::TcpListener;
+use tokio::sync::Barrier;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::soon;
@@ -48,6 +51,26 @@ async fn a_result_for_each_url_in_their_order() -> Result<(), Failure> {
             assert_eq!(page?, number.to_string());
         }
     }
+    Ok(())
+}
+
+/// No page is answered before all are asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_pages_are_fetched_at_the_same_time() -> Result<(), Failure> {
+    const PAGES: usize = 31;
+    let all_here = Arc::new(Barrier::new(PAGES));
+    let meet = move || async move {
+        all_here.wait().await;
+        "here"
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let urls = vec![format!("http://{}/", listener.local_addr()?); PAGES];
+    let app = Router::new().fallback(meet);
+    let server = tokio::spawn(async { axum::serve(listener, app).await });
+    let _server = AbortOnDropHandle::new(server);
+    let client = Client::builder().no_proxy().build()?;
+    let pages = soon(fetch_all(&client, &urls)).await;
+    assert!(pages.iter().all(Result::is_ok));
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::http_requests::{FetchError, MAX_BODY, client, fetch_json};
+use crate::http_requests::{FetchError, MAX_BODY, client, fetch_all, fetch_json};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -150,6 +150,98 @@ async fn requests_no_content_and_a_byte_order_mark() -> Result<(), Failure> {
     let marked = format!("{OK}content-length: 5\r\n\r\n\u{FEFF}17");
     let (url, _task) = serve(&marked, Then::Closes).await?;
     assert_eq!(fetch_json::<u32>(client.get(&url)).await?, 17);
+    Ok(())
+}
+
+/// All requests have come before one of them is answered, the last one first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fetch_all_sends_all_at_the_same_time_and_keeps_the_order() -> Result<(), Failure>
+{
+    for number in [0, 1, 31] {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let serving = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            while asked.len() < number {
+                let (mut stream, _) = listener.accept().await?;
+                let mut head = vec![0; 1024];
+                let size = stream.read(&mut head).await?;
+                let head = String::from_utf8_lossy(&head[..size]).into_owned();
+                let path = head.split(' ').nth(1).unwrap_or_default();
+                asked.push((stream, path[1..].to_owned()));
+            }
+            for (mut stream, body) in asked.into_iter().rev() {
+                let length = body.len();
+                let answer = format!("{OK}content-length: {length}\r\n\r\n{body}");
+                stream.write_all(answer.as_bytes()).await?;
+            }
+            Ok(())
+        });
+        let _serving: Task = AbortOnDropHandle::new(serving);
+        let urls = (0..number).map(|number| format!("http://{address}/{number}"));
+        let urls: Vec<_> = urls.collect();
+        let client = client(Duration::from_secs(60), Duration::from_secs(60))?;
+        let fetched = fetch_all::<usize>(&client, &urls).await;
+        let numbers = fetched.into_iter().collect::<Result<Vec<_>, _>>()?;
+        assert_eq!(numbers, (0..number).collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+/// The clock is paused, and stands still while a thread is blocked.
+#[tokio::test(start_paused = true)]
+async fn reqwest_has_no_timeout_by_default() -> Result<(), Failure> {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let (_clock_runs, clock_stands) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || clock_stands.recv());
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let plain = reqwest::Client::builder().no_proxy().build()?;
+    let ours = client(2 * HOUR, HOUR / 2)?;
+    for (client, is_late) in [(plain, false), (ours, true)] {
+        let mut sending = std::pin::pin!(client.get(&url).send());
+        let asked = async {
+            let (mut stream, _) = listener.accept().await?;
+            let size = stream.read(&mut [0; 1024]).await?;
+            assert!(size > 0);
+            io::Result::Ok(stream)
+        };
+        let _silent = tokio::select! {
+            _ = &mut sending => panic!("nobody answers"),
+            asked = asked => asked?,
+        };
+        tokio::time::advance(HOUR).await;
+        if is_late {
+            let ended = sending.await.map(|_| ());
+            assert!(ended.is_err_and(|error| error.is_timeout()));
+        } else {
+            for _ in 0..10 {
+                assert!(futures::poll!(sending.as_mut()).is_pending());
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Linux answers no client whose place in the backlog is taken.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connecting_has_its_own_limit() -> Result<(), Failure> {
+    let tenth = Duration::from_millis(100);
+    let socket = tokio::net::TcpSocket::new_v4()?;
+    socket.bind("127.0.0.1:0".parse()?)?;
+    let full = socket.listen(1)?;
+    let address = full.local_addr()?;
+    let mut clients = Vec::new();
+    let connect = || tokio::net::TcpStream::connect(address);
+    while let Ok(client) = tokio::time::timeout(tenth, connect()).await {
+        clients.push(client?);
+    }
+    let client = client(tenth, Duration::from_secs(3600))?;
+    let fetched = fetch_json::<IgnoredAny>(client.get(format!("http://{address}/")));
+    let ended = tokio::time::timeout(Duration::from_secs(60), fetched).await?;
+    assert!(matches!(ended, Err(FetchError::TimedOut(_))), "{ended:?}");
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 use std::error::Error;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 
 use axum::Router;
@@ -97,6 +99,54 @@ async fn a_page_of_exactly_the_limit_is_read() -> Result<(), Failure> {
             Err(FetchError::TooLarge(MAX_PAGE)) => assert!(!fits),
             Err(error) => panic!("{error}"),
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_404_is_an_error_and_a_304_is_a_page() -> Result<(), Failure> {
+    let not_modified = async || axum::http::StatusCode::NOT_MODIFIED;
+    let app = Router::new().route("/304", get(not_modified));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let root = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let serving = tokio::spawn(async { axum::serve(listener, app).await });
+    let _serving = AbortOnDropHandle::new(serving);
+    let client = Client::builder().no_proxy().build()?;
+    let page = soon(fetch(&client, root.join("304")?)).await?;
+    assert_eq!((page.title, page.length), (None, 0));
+    let missing = soon(fetch(&client, root.join("missing")?)).await;
+    assert!(
+        matches!(&missing, Err(FetchError::Http(error)) if error.is_status()),
+        "{missing:?}"
+    );
+    Ok(())
+}
+
+/// Before the first call nothing is sent. Between two calls, the next page of the list
+/// waits for the second, although there is room for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_fetch_starts_but_in_a_call_of_next() -> Result<(), Failure> {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let count = async move || counted.fetch_add(1, SeqCst).to_string();
+    let app = Router::new().fallback(count);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let serving = tokio::spawn(async { axum::serve(listener, app).await });
+    let _serving = AbortOnDropHandle::new(serving);
+    let client = Client::builder().no_proxy().build()?;
+    let mut pages = Pages::new(client, vec![url; 5], 2);
+    for (calls, expected) in [0, 2, 3, 4, 5, 5].into_iter().enumerate() {
+        soon(async {
+            while asked.load(SeqCst) < expected {
+                sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(asked.load(SeqCst), expected);
+        let next = soon(pages.next()).await;
+        assert_eq!(next.is_some_and(|(_, _, page)| page.is_ok()), calls < 5);
     }
     Ok(())
 }
@@ -210,4 +260,6 @@ fn titles() {
     ] {
         assert_eq!(Page::new(text).title.as_deref(), title);
     }
+    // As `len` of a `str` in Python.
+    assert_eq!(Page::new("\u{e4}\u{1f980}").length, 2);
 }

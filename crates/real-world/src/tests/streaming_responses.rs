@@ -15,7 +15,7 @@ use serde::de::IgnoredAny;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::soon;
@@ -137,9 +137,13 @@ async fn an_error_breaks_off_and_the_items_before_it_arrive() {
 async fn a_stream_without_items_sends_comments() {
     let silent = events(stream::pending::<Result<u32, Infallible>>());
     let mut body = silent.into_body().into_data_stream();
-    let comment = timeout(LONG, body.next()).await.expect("in time");
-    let comment = comment.expect("no end").expect("no error");
-    assert_eq!(&comment[..], b":\n\n");
+    for _ in 0..3 {
+        let start = Instant::now();
+        let comment = timeout(LONG, body.next()).await.expect("in time");
+        let comment = comment.expect("no end").expect("no error");
+        assert_eq!(&comment[..], b":\n\n");
+        assert_eq!(start.elapsed().as_secs(), 15);
+    }
 }
 
 /// Counts the streams that exist and the items that they have made.
@@ -266,6 +270,30 @@ async fn a_timeout_ends_a_long_stream_and_a_wait_does_not() -> Result<(), Failur
         let last = read.last().expect("some");
         assert_eq!(last.is_ok(), ends, "{last:?}");
         assert_eq!(read.len() == 100, ends);
+    }
+    Ok(())
+}
+
+/// The end of the first trap: the server takes each piece as soon as it comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn read_timeout_also_limits_the_time_in_which_a_body_is_sent() -> Result<(), Failure>
+{
+    let taken = async |body: axum::body::Bytes| body.len().to_string();
+    let routes = Router::new().route("/", axum::routing::post(taken));
+    let (address, _server) = start(routes).await?;
+    let pause = Duration::from_millis(20);
+    for (limit, ends) in [(25 * pause, false), (LONG, true)] {
+        let pieces = stream::iter(0..100).then(move |_| async move {
+            sleep(pause).await;
+            Ok::<_, Infallible>("x")
+        });
+        let client = reqwest::Client::builder().read_timeout(limit).build()?;
+        let request = client.post(format!("http://{address}/"));
+        let sent = request.body(reqwest::Body::wrap_stream(pieces)).send();
+        match soon(sent).await {
+            Ok(response) => assert!(ends && response.text().await? == "100"),
+            Err(error) => assert!(!ends && error.is_timeout(), "{error:?}"),
+        }
     }
     Ok(())
 }

@@ -3,6 +3,10 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+#[cfg(target_os = "linux")]
+use tokio::net::{TcpSocket, TcpStream};
+#[cfg(target_os = "linux")]
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::support::soon;
@@ -78,6 +82,24 @@ async fn each_limit_holds() -> io::Result<()> {
         let late = asked(false, &vec![0; request], Vec::new(), limits).await;
         assert_eq!(late.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
     }
+    Ok(())
+}
+
+/// Linux answers no client whose place in the backlog is taken.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn to_connect_has_its_own_limit() -> io::Result<()> {
+    let connect = Duration::from_millis(100);
+    let socket = TcpSocket::new_v4()?;
+    socket.bind(([127, 0, 0, 1], 0).into())?;
+    let full = socket.listen(1)?;
+    let address = full.local_addr()?;
+    let mut clients = Vec::new();
+    while let Ok(client) = timeout(connect, TcpStream::connect(address)).await {
+        clients.push(client?);
+    }
+    let late = soon(ask(address, b"x", Limits { connect, ..LIMITS })).await;
+    assert_eq!(late.map_err(|error| error.kind()), Err(ErrorKind::TimedOut));
     Ok(())
 }
 
