@@ -162,6 +162,63 @@ async fn half_a_file_is_an_error() {
     }
 }
 
+#[tokio::test]
+async fn progress_has_the_bytes_so_far_and_the_length_if_it_is_named() {
+    let whole: fn() -> Body = || vec![7; 1_000_000].into();
+    let pieces: fn() -> Body = || {
+        let pieces = (0..10).map(|_| Ok::<_, Infallible>(vec![7; 100_000]));
+        Body::from_stream(stream::iter(pieces))
+    };
+    for (body, length) in [(whole, Some(1_000_000)), (pieces, None)] {
+        let site = Site::new(body).await;
+        let mut seen = Vec::new();
+        let progress = |bytes, total| seen.push((bytes, total));
+        let (request, target) = (site.client.get(&site.url), site.target());
+        let ended = download(request, &target, &LIMITS, progress);
+        assert_eq!(soon(ended).await.expect("it fits"), 1_000_000);
+        assert!(seen.is_sorted() && seen.iter().all(|(_, total)| *total == length));
+        assert_eq!(seen.last(), Some(&(1_000_000, length)));
+    }
+}
+
+/// On one thread, whose memory is counted, from a server on another one.
+#[test]
+fn a_large_file_is_never_in_memory() {
+    use std::io::{Read, Write};
+
+    const PIECE: usize = 1 << 20;
+    const PIECES: usize = 40;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        let _size = stream.read(&mut [0; 1_000])?;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+            PIECE * PIECES
+        );
+        stream.write_all(head.as_bytes())?;
+        (0..PIECES).try_for_each(|_| stream.write_all(&[7; PIECE]))
+    });
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("file");
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let limits = Limits {
+        max_bytes: u64::MAX,
+        ..LIMITS
+    };
+    let memory = allocation_counter::measure(|| {
+        let ended = runtime.block_on(async {
+            let client = Client::builder().no_proxy().build().expect("a client");
+            download(client.get(&url), &target, &limits, |_, _| ()).await
+        });
+        assert_eq!(ended.expect("it fits"), (PIECE * PIECES) as u64);
+    });
+    assert!(memory.bytes_max < 10 << 20, "{} bytes", memory.bytes_max);
+    server.join().expect("no panic").expect("it reads");
+}
+
 /// The end of the second trap.
 #[tokio::test]
 async fn without_a_length_half_a_file_looks_whole() {

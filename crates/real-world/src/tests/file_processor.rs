@@ -315,6 +315,66 @@ async fn what_was_changed_is_converted_again() {
     assert!(outcomes.values().all(|o| *o == Ok(Outcome::Skipped)));
 }
 
+/// A link may lead to another folder, or back to this one.
+#[cfg(unix)]
+#[tokio::test]
+async fn links_are_left_out() {
+    use std::os::unix::fs::symlink;
+
+    let (folder, source, _) = folders(2);
+    fs::write(folder.path().join("outside"), "x").expect("writable");
+    symlink(folder.path().join("outside"), source.join("to a file")).expect("writable");
+    symlink(&source, source.join("to itself")).expect("writable");
+    symlink("nowhere", source.join("to nothing")).expect("writable");
+    let listed = list_files(source).await.expect("readable");
+    assert_eq!(listed, [Path::new("000"), Path::new("deep/er/001")]);
+}
+
+/// The first file is the slowest, and comes last.
+#[tokio::test(start_paused = true)]
+async fn each_outcome_comes_as_soon_as_it_is_known() {
+    struct ByLength;
+    impl Convert for ByLength {
+        async fn convert(
+            &self,
+            mut input: File,
+            _: &mut BufWriter<File>,
+        ) -> Result<(), Failure> {
+            let length = input.read_to_end(&mut Vec::new()).await?;
+            sleep(TICK * u32::try_from(length)?).await;
+            Ok(())
+        }
+    }
+    let (_folder, source, target) = folders(0);
+    let files = ["slow", "quick", "quicker"].map(PathBuf::from);
+    for (file, length) in files.iter().zip([10_000, 5_000, 1]) {
+        fs::write(source.join(file), vec![b'x'; length]).expect("writable");
+    }
+    let files = files.to_vec();
+    let outcomes = process(Arc::new(ByLength), source, target, files, 3);
+    let order: Vec<_> = outcomes.map(|(file, _)| file).collect().await;
+    assert_eq!(order, ["quicker", "quick", "slow"].map(PathBuf::from));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_error_or_a_panic_the_old_file_stays() {
+    let (_folder, source, target) = folders(2);
+    let converter = Slowly::new(1);
+    process_all(&converter, &source, &target, 1).await;
+    let old = |name: &str| fs::read_to_string(target.join(name)).expect("it is there");
+    let before = ["000", "deep/er/001"].map(old);
+    for (name, text) in [("000", "fail"), ("deep/er/001", "panic")] {
+        let path = source.join(name);
+        fs::write(&path, text).expect("writable");
+        let file = fs::File::options().write(true).open(path);
+        file.and_then(|file| file.set_modified(SystemTime::UNIX_EPOCH))
+            .expect("writable");
+    }
+    let outcomes = process_all(&converter, &source, &target, 1).await;
+    assert!(outcomes.values().all(Result::is_err), "{outcomes:?}");
+    assert_eq!(["000", "deep/er/001"].map(old), before);
+}
+
 #[tokio::test]
 async fn files_that_are_gone_and_places_that_are_taken() {
     let (_folder, source, target) = folders(2);

@@ -7,6 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use axum::Router;
@@ -343,10 +344,65 @@ async fn what_has_no_size() {
     writer.write_all(b"from a pipe").expect("it has room");
     drop(writer);
     let path = format!("/dev/fd/{}", reader.as_raw_fd());
-    let ended = setup.upload("a", Path::new(&path)).await;
-    assert_eq!(status(ended), 200);
+    let answer = setup.upload("a", Path::new(&path)).await;
+    let expected = "11 bytes stored, length unknown";
+    assert_eq!(answer.expect("it is taken"), expected);
     let stored = fs::read(setup.stored.path().join("a"));
     assert_eq!(stored.expect("it is there"), b"from a pipe");
+}
+
+#[tokio::test]
+async fn the_length_of_a_file_is_sent() {
+    let setup = Setup::new().await;
+    for size in [0, 1, MEGABYTE] {
+        let answer = setup.upload("a", &setup.file("a", size)).await;
+        let expected = format!("{size} bytes stored, length known");
+        assert_eq!(answer.expect("it fits"), expected);
+    }
+}
+
+/// The trap: what has been read of a stream cannot be sent a second time.
+#[test]
+fn a_request_with_a_stream_cannot_be_cloned_for_a_second_attempt() {
+    let request = Client::new().put("http://127.0.0.1:1/");
+    let whole = request.try_clone().expect("it has no body").body("text");
+    assert!(whole.try_clone().is_some());
+    let pieces = stream::iter([Ok::<_, io::Error>("text")]);
+    let streamed = request.body(reqwest::Body::wrap_stream(pieces));
+    assert!(streamed.try_clone().is_none());
+}
+
+/// On one thread, whose memory is counted, to a server on another one.
+#[test]
+fn a_large_file_is_never_in_memory() {
+    use std::io::{Read, Write};
+
+    const SIZE: usize = 100 << 20;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        let (mut read, mut piece) = (0, vec![0; 1 << 20]);
+        while read < SIZE {
+            read += stream.read(&mut piece)?;
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
+    });
+    let file = NamedTempFile::new().expect("there is room");
+    file.as_file().set_len(SIZE as u64).expect("there is room");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let memory = allocation_counter::measure(|| {
+        let answer = runtime.block_on(async {
+            let client = Client::builder().no_proxy().build().expect("a client");
+            upload(client.put(&url), file.path(), PATIENCE, |_| ()).await
+        });
+        assert_eq!(answer.expect("it is taken"), "done");
+    });
+    assert!(memory.bytes_max < 20 << 20, "{} bytes", memory.bytes_max);
+    server.join().expect("no panic").expect("it is open");
 }
 
 #[tokio::test]

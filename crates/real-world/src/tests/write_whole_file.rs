@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -56,6 +57,70 @@ async fn a_reader_never_sees_half_a_file() {
         }
     };
     soon(only_one).await;
+}
+
+/// The first trap: `tokio::fs::write` changes the file that a reader has open.
+#[tokio::test]
+async fn a_reader_that_has_the_old_file_open_reads_the_rest_of_it() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let path = folder.path().join("file");
+    for (is_whole, expected) in [(true, "old text"), (false, "old ")] {
+        fs::write(&path, "old text").expect("there is room");
+        let mut file = fs::File::open(&path).expect("it is there");
+        let mut half = vec![0; 4];
+        file.read_exact(&mut half).expect("it has a text");
+        let written = match is_whole {
+            true => write_whole(&path, "new").await,
+            false => tokio::fs::write(&path, "new").await,
+        };
+        written.expect("there is room");
+        file.read_to_end(&mut half).expect("it is open");
+        assert_eq!(half, expected.as_bytes());
+        assert_eq!(fs::read(&path).expect("it is there"), b"new");
+    }
+}
+
+/// It begins with the first poll. The only thread for files is busy until the drop.
+#[test]
+fn a_write_that_has_begun_ends_though_its_future_is_dropped() {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(1).build().expect("a runtime");
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = folder.path().join("file");
+        let (release, busy) = std::sync::mpsc::channel::<()>();
+        let busy = spawn_blocking(move || busy.recv());
+        let mut write = Box::pin(write_whole(&path, "text"));
+        assert!(futures::poll!(write.as_mut()).is_pending());
+        drop((write, release));
+        assert!(busy.await.expect("no panic").is_err());
+        spawn_blocking(|| ()).await.expect("no panic");
+        assert_eq!(fs::read(&path).expect("it is there"), b"text");
+        assert_eq!(names(folder.path()), ["file"]);
+    });
+}
+
+/// `/dev/shm` is a file system in memory.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_part_on_another_disk_is_an_error() {
+    use std::os::unix::fs::MetadataExt;
+
+    let folder = tempfile::tempdir().expect("there is room");
+    let Ok(parts) = tempfile::tempdir_in("/dev/shm") else {
+        return;
+    };
+    let device = |path: &Path| fs::metadata(path).expect("it is there").dev();
+    if device(folder.path()) == device(parts.path()) {
+        return;
+    }
+    let path = folder.path().join("file");
+    fs::write(&path, "old").expect("there is room");
+    let error = write_whole_through(&path, "new", parts.path()).await;
+    let kind = error.map_err(|error| error.kind());
+    assert_eq!(kind, Err(std::io::ErrorKind::CrossesDevices));
+    assert_eq!(fs::read(&path).expect("it is there"), b"old");
+    assert_eq!(names(parts.path()), [""; 0], "no part is left");
 }
 
 #[tokio::test]
