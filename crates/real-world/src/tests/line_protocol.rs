@@ -297,6 +297,30 @@ async fn the_stop_waits_for_nobody_longer_than_twice_the_limit() -> io::Result<(
     Ok(())
 }
 
+#[tokio::test]
+async fn a_dropped_server_leaves_its_connections_until_the_token_is_cancelled()
+-> io::Result<()> {
+    let (address, stop, server) = start(LIMITS).await?;
+    let mut client = TcpStream::connect(address).await?;
+    let mut ask = async || {
+        client.write_all(b"SET a 1\n").await?;
+        let mut answer = [0; 3];
+        timeout(MINUTE, client.read_exact(&mut answer)).await??;
+        assert_eq!(&answer, b"OK\n");
+        io::Result::Ok(())
+    };
+    ask().await?;
+    server.abort();
+    assert!(server.await.is_err_and(|error| error.is_cancelled()));
+    let refused = TcpStream::connect(address).await.map(|_| ());
+    let refused = refused.map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::ConnectionRefused));
+    ask().await?;
+    stop.cancel();
+    assert_eq!(timeout(MINUTE, client.read(&mut [0])).await??, 0);
+    Ok(())
+}
+
 /// Memory and tasks are the whole process's, so this is done in another.
 #[cfg(target_os = "linux")]
 mod load {

@@ -125,6 +125,63 @@ async fn a_server_whose_connections_nobody_receives_ends_at_once() -> io::Result
 }
 
 #[tokio::test]
+async fn above_the_limit_a_client_waits_until_another_leaves() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (made, mut connections) = mpsc::channel(3);
+    let server = tokio::spawn(serve(listener, 2, MINUTE, made));
+    let (mut clients, mut accepted) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        clients.push(TcpStream::connect(address).await?);
+    }
+    for _ in 0..2 {
+        accepted.push(
+            timeout(MINUTE, connections.recv())
+                .await?
+                .expect("a client"),
+        );
+    }
+    assert!(timeout(TENTH, connections.recv()).await.is_err());
+    accepted.remove(0).abort();
+    assert!(timeout(MINUTE, connections.recv()).await?.is_some());
+    server.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_drop_leaves_the_connection_open() -> io::Result<()> {
+    let (mut client, connection) = pair().await?;
+    connection.write(b"hello".to_vec()).expect("there is room");
+    drop(connection);
+    client.read_exact(&mut [0; 5]).await?;
+    client.write_all(b"ping").await?;
+    let mut echo = [0; 4];
+    timeout(MINUTE, client.read_exact(&mut echo)).await??;
+    assert_eq!(&echo, b"ping");
+    client.shutdown().await?;
+    assert_eq!(timeout(MINUTE, rest(&mut client)).await??, b"bye");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_call_that_waits_for_room_has_written_nothing() -> io::Result<()> {
+    let (mut client, connection) = pair().await?;
+    connection.write(vec![0; MUCH]).expect("there is room");
+    taken(&connection).await;
+    for _ in 0..OUTBOX {
+        connection.write(vec![1]).expect("there is room");
+    }
+    for _ in 0..3 {
+        let waits = connection.write_and_drain(vec![2]);
+        assert!(timeout(TENTH / 10, waits).await.is_err());
+    }
+    connection.close();
+    let data = timeout(MINUTE, rest(&mut client)).await??;
+    assert_eq!(data[MUCH..], [1; OUTBOX]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn closed_it_does_not_read_what_is_there() -> io::Result<()> {
     // Each poll begins with the other half, so that of writing in every second round.
     // In any other order, it would read in half the rounds.

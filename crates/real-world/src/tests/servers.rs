@@ -187,6 +187,59 @@ async fn without_a_socket_or_with_a_limit_of_0_it_panics() -> io::Result<()> {
     Ok(())
 }
 
+#[tokio::test]
+async fn above_the_limit_a_client_waits_until_another_leaves() -> io::Result<()> {
+    let server = start_with(1, "x", bind(&local(1), false)?)?;
+    let address = server.addresses()[0];
+    let mut first = TcpStream::connect(address).await?;
+    ask(&mut first).await?;
+    let mut second = TcpStream::connect(address).await?;
+    second.write_all(b"a").await?;
+    assert!(timeout(TENTH, second.readable()).await.is_err());
+    drop(first);
+    let mut answer = [0; 4];
+    timeout(MINUTE, second.read_exact(&mut answer)).await??;
+    assert_eq!(&answer, b"x: a");
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn until_it_listens_a_socket_refuses_clients_and_another_may_take_its_port()
+-> io::Result<()> {
+    let waiting = bind(&local(1), false)?;
+    let address = waiting[0].local_addr()?;
+    let refused = TcpStream::connect(address).await.map(|_| ());
+    let refused = refused.map_err(|error| error.kind());
+    assert_eq!(refused, Err(ErrorKind::ConnectionRefused));
+    let other = start("x", bind(&[address], false)?)?;
+    ask(&mut TcpStream::connect(address).await?).await?;
+    let late = start("y", waiting)
+        .map(|_| ())
+        .map_err(|error| error.kind());
+    assert_eq!(late, Err(ErrorKind::AddrInUse));
+    other.close().await;
+    Ok(())
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_address_in_use_is_an_error_unless_both_reuse_the_port() -> io::Result<()> {
+    for [first, second] in [[false, false], [false, true], [true, false], [true, true]] {
+        let server = start("x", bind(&local(1), first)?)?;
+        let bound = bind(server.addresses(), second);
+        let bound = bound.map(|_| ()).map_err(|error| error.kind());
+        let expected = if first && second {
+            Ok(())
+        } else {
+            Err(ErrorKind::AddrInUse)
+        };
+        assert_eq!(bound, expected, "{first} {second}");
+        server.close().await;
+    }
+    Ok(())
+}
+
 /// A listener without a client keeps no permit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn with_a_limit_of_one_each_of_three_addresses_is_served() -> io::Result<()> {

@@ -141,6 +141,25 @@ async fn the_end_of_the_peer_is_noticed_without_reading() -> io::Result<()> {
     Ok(())
 }
 
+/// Where there is no `PRIORITY`.
+#[tokio::test]
+async fn peek_tells_of_the_end_only_if_no_data_is_unread() -> io::Result<()> {
+    let (mut client, mut server) = pair(50_000).await?;
+    client.write_all(b"next").await?;
+    client.shutdown().await?;
+    let mut buffer = [0; 10];
+    assert_eq!(timeout(MINUTE, server.peek(&mut buffer)).await??, 4);
+    server.read_exact(&mut buffer[..4]).await?;
+    assert_eq!(timeout(MINUTE, server.peek(&mut buffer)).await??, 0);
+    // It has ended its side, and still reads.
+    send(&server, b"answer").await?;
+    drop(server);
+    let mut answer = Vec::new();
+    timeout(MINUTE, client.read_to_end(&mut answer)).await??;
+    assert_eq!(answer, b"answer");
+    Ok(())
+}
+
 // Tokio looks only on Unix.
 #[cfg(unix)]
 #[tokio::test]

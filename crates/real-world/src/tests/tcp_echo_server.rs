@@ -7,7 +7,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::tcp_echo_server::{Limits, echo, serve};
@@ -112,6 +112,37 @@ async fn with_no_permit_it_serves_nobody_and_can_be_stopped() -> io::Result<()> 
         ended.map_err(|error| error.kind()),
         Err(ErrorKind::ConnectionReset)
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn after_the_drain_it_cuts_off_who_stays_and_returns_their_number() -> io::Result<()>
+{
+    let server = Server::start(8, MINUTE).await?;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.connect().await?;
+        exchange(&mut client, "a").await?;
+        clients.push(client);
+    }
+    let address = server.address;
+    let start = Instant::now();
+    let stopping = server.stop();
+    let leaving = async {
+        let mut leaves = clients.pop().expect("there are four");
+        sleep(TENTH / 4).await;
+        // From now on clients are refused, and the others are still served.
+        let refused = TcpStream::connect(address).await.map(|_| ());
+        exchange(&mut leaves, "b").await?;
+        io::Result::Ok(refused.map_err(|error| error.kind()))
+    };
+    let (cut_off, refused) = tokio::join!(stopping, leaving);
+    assert_eq!(refused?, Err(ErrorKind::ConnectionRefused));
+    assert_eq!(cut_off, 3);
+    assert!(start.elapsed() >= TENTH);
+    for mut client in clients {
+        assert_eq!(timeout(MINUTE, client.read(&mut [0])).await??, 0);
+    }
     Ok(())
 }
 

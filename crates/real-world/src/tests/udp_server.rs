@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::net::UdpSocket;
 use tokio::task::yield_now;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::support::{soon, tasks};
-use crate::udp_server::{LONGEST, serve};
+use crate::udp_server::{LONGEST, receive, serve};
 
 /// Garbage of all lengths, from sockets that are gone when their answers come, and far
 /// more than are answered at once.
@@ -80,6 +80,53 @@ async fn requests_that_are_too_long_or_too_many_are_dropped() -> io::Result<()> 
         assert_eq!(&answer[..size], b"AGAIN");
     }
     server.abort();
+    Ok(())
+}
+
+/// The clock is paused: the stop comes before the answers are sent.
+#[tokio::test(start_paused = true)]
+async fn after_the_stop_the_answers_that_have_begun_are_sent() -> io::Result<()> {
+    let before = tasks();
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    let clients = [client(&socket).await?, client(&socket).await?];
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(socket, 2, stop.clone()));
+    for client in &clients {
+        client.send(b"hello").await?;
+    }
+    while tasks() < before + 3 {
+        yield_now().await;
+    }
+    stop.cancel();
+    let start = Instant::now();
+    soon(server).await?;
+    assert!(start.elapsed() >= Duration::from_millis(500));
+    for client in clients {
+        let mut answer = [0; 10];
+        let size = soon(client.recv(&mut answer)).await?;
+        assert_eq!(&answer[..size], b"HELLO");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn datagrams_come_in_their_order_with_their_sender() -> io::Result<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    let client = client(&socket).await?;
+    let address = client.local_addr()?;
+    for number in 0..50 {
+        client.send(&[number; 3]).await?;
+    }
+    let (stop, mut seen) = (CancellationToken::new(), Vec::new());
+    let received = |datagram: &[u8], sender| {
+        assert_eq!((datagram.len(), sender), (3, address));
+        seen.push(datagram[0]);
+        if seen.len() == 50 {
+            stop.cancel();
+        }
+    };
+    soon(receive(&socket, &stop, received)).await;
+    assert_eq!(seen, (0..50).collect::<Vec<_>>());
     Ok(())
 }
 

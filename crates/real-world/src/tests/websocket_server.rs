@@ -336,6 +336,72 @@ async fn what_waits_is_sent_before_it_is_finished() -> Result<(), Failure> {
     Ok(())
 }
 
+#[tokio::test(start_paused = true)]
+async fn binary_messages_are_ignored() -> Result<(), Failure> {
+    let (stream, task) = connection(LIMITS, 4096);
+    let (mut socket, _) = client_async("ws://chat/", stream).await?;
+    for text in ["one", "two"] {
+        socket.send(Message::binary(vec![7; 500])).await?;
+        socket.send(Message::text(text)).await?;
+        assert_eq!(hear(&mut socket).await, format!("> {text}"));
+    }
+    socket.close(None).await?;
+    assert_eq!(hear(&mut socket).await, "");
+    drop(socket);
+    assert_eq!(task.await?, Some(CloseCode::Normal));
+    Ok(())
+}
+
+/// Three texts are there, and the first is not done.
+#[tokio::test(start_paused = true)]
+async fn no_further_text_is_read_before_the_future_of_the_last_is_ready()
+-> Result<(), Failure> {
+    let (near, far) = duplex(4096);
+    let (begin, mut begun) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(async move {
+        let mut connection = Connection::accept(far, LIMITS).await?;
+        let (_sender, mut outgoing) = mpsc::channel(1);
+        let on_text = |text: Utf8Bytes| {
+            let _ = begin.send((text.to_string(), Instant::now()));
+            sleep(10 * SECOND)
+        };
+        Some(connection.converse(&mut outgoing, on_text).await)
+    });
+    let (mut socket, _) = client_async("ws://chat/", near).await?;
+    for text in ["one", "two", "three"] {
+        socket.send(Message::text(text)).await?;
+    }
+    let mut last: Option<Instant> = None;
+    for expected in ["one", "two", "three"] {
+        let (text, at) = begun.recv().await.expect("it is read");
+        assert_eq!(text, expected);
+        assert!(last.is_none_or(|last| at - last == 10 * SECOND));
+        last = Some(at);
+    }
+    serving.abort();
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_connection_sends_no_close_frame() -> Result<(), Failure> {
+    for closes in [false, true] {
+        let (near, far) = duplex(4096);
+        let serving = tokio::spawn(async move {
+            let connection = Connection::accept(far, LIMITS).await?;
+            match closes {
+                true => connection.close(CloseCode::Away, "").await,
+                false => drop(connection),
+            }
+            Some(())
+        });
+        let (mut socket, _) = client_async("ws://chat/", near).await?;
+        assert_eq!(hear(&mut socket).await, if closes { "1001" } else { "" });
+        drop(socket);
+        assert!(serving.await?.is_some());
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn who_comes_when_all_permits_are_taken_waits() -> Result<(), Failure> {
     let connections = 1;
@@ -354,11 +420,18 @@ async fn who_comes_when_all_permits_are_taken_waits() -> Result<(), Failure> {
 
 #[tokio::test]
 async fn after_the_stop_it_cuts_off_who_stays() -> Result<(), Failure> {
-    let closing = 50 * TICK;
+    let closing = 500 * TICK;
     let server = Server::start(Limits { closing, ..LIMITS }).await?;
     let mut ana = server.enter().await?;
+    let start = Instant::now();
     server.stop.cancel();
+    // No other client is served, and this one still is.
+    let refused = async { while TcpStream::connect(server.address).await.is_ok() {} };
+    timeout(60 * SECOND, refused).await?;
+    ana.send(Message::text("still here")).await?;
+    assert_eq!(hear(&mut ana).await, "> still here");
     timeout(60 * SECOND, server.serving).await??;
+    assert!(start.elapsed() >= 2 * closing);
     assert_eq!(hear(&mut ana).await, "");
     Ok(())
 }
