@@ -120,6 +120,40 @@ fn a_dropped_call_runs_if_it_waits_for_a_thread_and_not_if_for_its_permit() {
     });
 }
 
+#[tokio::test]
+async fn calls_run_in_the_order_in_which_they_asked() {
+    let pool = BlockingPool::new(1);
+    let (ran, order) = mpsc::channel();
+    let calls = (0..50).map(|number| {
+        let ran = ran.clone();
+        pool.run(move || ran.send(number))
+    });
+    let ended = timeout(LONG, futures::future::join_all(calls)).await;
+    let ended = ended.expect("nobody hangs");
+    assert!(ended.iter().all(|call| matches!(call, Ok(Ok(())))));
+    assert_eq!(order.try_iter().collect::<Vec<_>>(), Vec::from_iter(0..50));
+}
+
+/// The only thread is busy, so the call waits for it when the runtime goes.
+#[test]
+fn a_call_that_has_not_begun_when_the_runtime_shuts_down_is_an_error() {
+    let runtime = with_one_blocking_thread();
+    let (release, released) = mpsc::channel::<()>();
+    let busy = runtime.spawn_blocking(move || released.recv());
+    let pool = BlockingPool::new(1);
+    let mut call = Box::pin(pool.run(|| ()));
+    runtime.block_on(async { assert!(futures::poll!(call.as_mut()).is_pending()) });
+    runtime.shutdown_background();
+    // The thread is done, and takes no further call.
+    drop((release, busy));
+    let other = Builder::new_current_thread().enable_time().build();
+    let ended = other
+        .expect("a runtime")
+        .block_on(async { timeout(LONG, call).await });
+    let ended = ended.expect("it does not hang");
+    assert!(ended.is_err_and(|error| error.is_cancelled()));
+}
+
 #[test]
 fn a_shutdown_with_a_timeout_does_not_wait_for_the_call() {
     let runtime = Builder::new_current_thread().build().expect("a runtime");

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::JoinMap;
 
-use super::support::soon;
+use super::support::{poll_and_drop, soon};
 use crate::graceful_shutdown::{MAX_ORDERS, Order, drain, start, take_orders};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -41,6 +41,27 @@ async fn what_has_not_ended_is_named_and_dropped() {
     assert_eq!(error.to_string(), said);
     sleep(TICK).await;
     assert_eq!(Arc::strong_count(&held), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_further_signal_ends_the_wait_early() {
+    let mut tasks = JoinMap::new();
+    tasks.spawn("a".to_string(), pending());
+    let further = async {
+        sleep(3 * TICK).await;
+        "SIGINT"
+    };
+    let start = Instant::now();
+    let ended = drain(&mut tasks, HOUR, further).await;
+    assert_eq!(start.elapsed(), 3 * TICK);
+    let said = "SIGINT came again, and these had not ended: a";
+    assert_eq!(ended.expect_err("one never ends").to_string(), said);
+    assert!(
+        tasks
+            .join_next()
+            .await
+            .is_some_and(|(_, ended)| ended.is_err())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,15 +173,23 @@ async fn child() {
     if std::env::var_os(IS_CHILD).is_none() {
         return;
     }
-    drop(Signals::listen().expect("the system has room"));
+    let mut signals = Signals::listen().expect("the system has room");
     // It is delivered before this returns.
-    kill_process(getpid(), Signal::TERM).expect("it is its own process");
+    let send = |signal| kill_process(getpid(), signal).expect("it is its own process");
+    for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
+        send(signal);
+        // A call that was dropped has lost nothing.
+        assert_eq!(poll_and_drop(signals.next(), 0).await, None);
+        assert_eq!(soon(signals.next()).await, name);
+    }
+    drop(signals);
+    send(Signal::TERM);
     println!("still here");
 }
 
 #[cfg(unix)]
 #[test]
-fn after_signals_were_dropped_a_signal_does_not_end_the_program() {
+fn a_signal_before_the_call_is_returned_and_one_after_the_drop_has_no_effect() {
     let mut child = super::support::child_of(module_path!());
     let output = child.env(IS_CHILD, "1").output();
     let output = output.expect("it starts");
