@@ -5,6 +5,7 @@
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use std::{fs, path::Path};
@@ -14,7 +15,7 @@ use app::shutdown::{self, Stop};
 use app::store::{Job, Page, Store};
 use app::worker::{count_words, work};
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 mod databases;
@@ -56,20 +57,50 @@ async fn a_job_that_fails_panics_or_is_late_ends_its_attempt_only() {
     for text in ["fails", "panics", "panics early", "is late", "is good"] {
         store.add(text.to_owned()).await.unwrap();
     }
-    let handle = |job: Job| {
+    // The late attempt is not only waited for no longer: its task is dropped.
+    let alive = Arc::new(());
+    let held = alive.clone();
+    let handle = move |job: Job| {
+        let held = held.clone();
         let is_early = job.text == "panics early" && job.attempt == 1;
         assert!(!is_early, "before there is a future");
         async move {
             match (&*job.text, job.attempt) {
                 ("fails", 1) => bail!("on purpose"),
                 ("panics", 1) => panic!("on purpose"),
-                ("is late", 1) => pending().await,
+                ("is late", 1) => {
+                    let _held = held;
+                    pending().await
+                }
                 (_, attempt) => Ok(attempt),
             }
         }
     };
     let attempts = finish(&store, handle).await;
     assert_eq!(attempts, [Some(2), Some(2), Some(2), Some(2), Some(1)]);
+    yield_now().await;
+    assert_eq!(Arc::strong_count(&alive), 1, "an attempt is left");
+}
+
+/// The stop comes while a job runs, and another one waits.
+#[tokio::test]
+async fn after_the_stop_the_worker_finishes_its_job_and_begins_no_other() {
+    let (store, _database) = store().await;
+    for _ in 0..2 {
+        store.add("two words".to_owned()).await.unwrap();
+    }
+    let stop = CancellationToken::new();
+    let stops = stop.clone();
+    let handle = move |job: Job| {
+        stops.cancel();
+        async move {
+            sleep(Duration::from_millis(50)).await;
+            count_words(job).await
+        }
+    };
+    let working = timeout(Duration::from_secs(30), work(store.clone(), stop, handle));
+    working.await.expect("it ends").unwrap();
+    assert_eq!(words(&store).await, [Some(2), None]);
 }
 
 /// In the n-th round the worker is dropped after n polls.

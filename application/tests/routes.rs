@@ -206,6 +206,22 @@ async fn a_full_queue_is_answered_with_503() {
     assert_eq!(call(&routes, Method::GET, "/ready", "").await.0, 503);
 }
 
+/// What a client sends comes into each line of the log, and back to it.
+#[tokio::test]
+async fn an_id_of_a_proxy_is_taken_if_it_is_short() {
+    let database = Empty::sqlite();
+    let routes = service(&database, 10).await;
+    let (short, long) = ("x".repeat(64), "x".repeat(65));
+    for (id, is_taken) in [("a", true), (&*short, true), (&*long, false), ("", false)] {
+        let request = Request::get("/health").header("x-request-id", id);
+        let request = request.body(Body::empty()).unwrap();
+        let response = routes.clone().oneshot(request).await.unwrap();
+        let said = response.headers()["x-request-id"].to_str().unwrap();
+        assert_eq!(said == id, is_taken, "{id}: {said}");
+        assert!(!said.is_empty());
+    }
+}
+
 /// A label is a route, so paths of clients do not make series.
 #[tokio::test]
 async fn a_path_is_no_label_of_a_metric() {
