@@ -140,6 +140,25 @@ async fn a_server_cannot_be_an_authority() -> Result<(), Failure> {
     Ok(())
 }
 
+#[test]
+fn an_identity_needs_a_certificate_and_its_own_key() -> Result<(), Failure> {
+    let key = KeyPair::generate()?;
+    let params = CertificateParams::new(["localhost".to_owned()])?;
+    let (chain, other) = (params.self_signed(&key)?.pem(), KeyPair::generate()?);
+    let (key, other) = (key.serialize_pem(), other.serialize_pem());
+    for (chain, key, is_right) in [
+        (&*chain, &*key, true),
+        (&chain, &other, false),
+        (&chain, "", false),
+        ("", &key, false),
+        (&key, &chain, false),
+    ] {
+        let made = identify(chain.as_bytes(), key.as_bytes());
+        assert_eq!(made.is_ok(), is_right);
+    }
+    Ok(())
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_system_does_not_trust_our_authority() -> Result<(), Failure> {
     let server = Authority::new()?.identity("localhost", 4000)?;

@@ -186,6 +186,17 @@ async fn limits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_a_ttl_of_zero_concurrent_callers_share_a_load() {
+    let cache = Cache::new(1, Duration::ZERO);
+    let begun = Arc::new(AtomicUsize::new(0));
+    for round in 1..=2 {
+        let asks = (0..10).map(|_| cache.get_or_load(1, load(Arc::clone(&begun))));
+        assert_eq!(join_all(asks).await, vec![Ok(round); 10]);
+        assert_eq!(begun.load(SeqCst), round, "and later ones do not");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn as_a_plain_list_would() {
     const TTL: u64 = 20;
     let cache: TtlCache<Key, usize, ()> = TtlCache::new(5, TTL as u32 * TICK);
