@@ -178,6 +178,8 @@ async fn child() {
     let send = |signal| kill_process(getpid(), signal).expect("it is its own process");
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
         send(signal);
+        // The runtime has heard of it before the call.
+        sleep(TICK).await;
         // A call that was dropped has lost nothing.
         assert_eq!(poll_and_drop(signals.next(), 0).await, None);
         assert_eq!(soon(signals.next()).await, name);

@@ -5,7 +5,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, abort};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::Duration;
 
 use rustix::process::geteuid;
@@ -216,12 +215,13 @@ async fn it_takes_the_place_of_a_process_that_died() -> Result<(), BindError> {
 async fn a_starting_child_process_does_not_keep_the_lock() -> Result<(), BindError> {
     let folder = tempdir()?;
     let path = folder.path().join("socket");
-    let done = Arc::new(AtomicBool::new(false));
-    let stop = Arc::clone(&done);
+    let stop = CancellationToken::new();
+    // Even if the test fails.
+    let ends = stop.clone().drop_guard();
     let starting = spawn_blocking(move || {
         let nowhere = "/nowhere:".repeat(5_000);
         let mut started = 0;
-        while !stop.load(SeqCst) {
+        while !stop.is_cancelled() {
             let mut command = Command::new("no-such-program");
             assert!(command.env("PATH", &nowhere).spawn().is_err());
             started += 1;
@@ -232,7 +232,7 @@ async fn a_starting_child_process_does_not_keep_the_lock() -> Result<(), BindErr
         drop(bind(&path).await?);
         yield_now().await;
     }
-    done.store(true, SeqCst);
+    drop(ends);
     assert!(starting.await.expect("no panic") > 0);
     Ok(())
 }
