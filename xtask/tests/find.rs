@@ -87,7 +87,7 @@ const TYPED: &str = "\
 1 asyncio.sslproto.SSLProtocol => real-world/tls :: Python: asyncio.sslproto.SSLProtocol = 
 1 mailbox => real-world/write_whole_file :: Python: mailbox = maildir
 1 surrogateescape => real-world/crlf_lines :: Python: surrogateescape = Vec<u8>
-1 redis.asyncio.Redis => services/redis_cache :: Python: redis.asyncio = 
+1 redis.asyncio.Redis => services/redis_reconnect :: Python: redis.asyncio = 
 3 When should you use tokio::join!() over tokio::spawn()? => basics/join_or_spawn
 5 PyO3 => interop/
 5 maturin => interop/

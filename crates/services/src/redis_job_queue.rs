@@ -12,7 +12,9 @@
 //!
 //! Bounds: At most `max_jobs` jobs wait or run; then adding one fails. Outcomes are kept
 //! for `keep_result`. If Redis does not answer a call within one second, the constant
-//! `CALL`, the call fails.
+//! `CALL`, the call fails. So keep payloads small: one that does not arrive within this
+//! time is claimed again and again, until its attempts are used up. Unbounded: The length
+//! of a payload.
 //!
 //! Trap: If you use `WATCH`, `MULTI` and `EXEC` on a shared connection, the
 //! transactions of two callers may both succeed, and both claim one job. `WATCH`

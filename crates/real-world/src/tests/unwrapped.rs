@@ -1,6 +1,7 @@
 //! What an `unwrap` prints: the `{:?}` of errors that the table of messages has, and what
 //! WebSockets, serde_json and the environment say.
 
+use std::convert::Infallible;
 use std::env;
 use std::fmt::Debug;
 use std::fs;
@@ -9,6 +10,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
 use axum::routing::get;
 use futures::{SinkExt, StreamExt};
 use reqwest::Client;
@@ -20,6 +22,10 @@ use tokio::sync::watch;
 use tokio::time;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::{WebSocketStream, accept_async, client_async, connect_async};
+use tower::buffer::Buffer;
+use tower::limit::rate::Rate;
+use tower::limit::{ConcurrencyLimit, RateLimit};
+use tower::{Service, service_fn};
 
 use super::messages::{Provoked, error, panics, runtime, serve};
 use super::support::child_of;
@@ -63,6 +69,13 @@ async fn accepted() -> String {
     error(accept_async(far).await)
 }
 
+/// Opens a WebSocket with a request that has no headers.
+async fn by_hand() -> String {
+    let (near, _far) = duplex(1000);
+    let request = Request::get("ws://localhost/").body(());
+    error(client_async(request.expect("a request"), near).await)
+}
+
 pub async fn of_websockets() -> Vec<Provoked> {
     let [mut client, server] = sockets().await;
     drop(server);
@@ -103,6 +116,10 @@ pub async fn of_websockets() -> Vec<Provoked> {
             opened("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n").await,
         ),
         ("No \"Upgrade: websocket\" header", accepted().await),
+        (
+            "Missing, duplicated or incorrect header sec-websocket-key",
+            by_hand().await,
+        ),
         (
             "URL error: TLS support not compiled in",
             error(connect_async(format!("wss://{address}/")).await),
@@ -219,6 +236,30 @@ pub fn of_axum() -> Vec<Provoked> {
             "Invalid route \"...\": Insertion failed due to conflict with previously \
              registered route",
             panics(|| route(route(Router::new(), "/{id}"), "/{name}")),
+        ),
+    ]
+}
+
+/// Services of tower that are called, and were not asked whether they are ready.
+pub async fn of_tower() -> Vec<Provoked> {
+    let echo = || service_fn(async |text: &'static str| Ok::<_, Infallible>(text));
+    vec![
+        (
+            "max requests in-flight; poll_ready must be called first",
+            panics(|| ConcurrencyLimit::new(echo(), 1).call("text")),
+        ),
+        (
+            "service not ready; poll_ready must be called first",
+            panics(|| {
+                let each_minute = Rate::new(1, Duration::from_secs(60));
+                let mut limited = RateLimit::new(echo(), each_minute);
+                let _first = limited.call("text");
+                limited.call("text")
+            }),
+        ),
+        (
+            "`send_item` called without first calling `poll_reserve`",
+            panics(|| Buffer::new(echo(), 1).call("text")),
         ),
     ]
 }

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::fs;
 use std::future::{Ready, pending, ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -7,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{StreamExt, TryFutureExt, stream};
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
@@ -731,6 +732,53 @@ async fn a_server_that_vanishes_is_noticed() {
     assert_eq!(error.code(), Code::Unavailable, "{error:?}");
     between.abort();
     yield_now().await;
+}
+
+/// Between a client and the server: ends the client's connection in the middle of a
+/// stream, and returns the client's error.
+async fn broken_off(is_reset: bool) -> String {
+    let serving =
+        watches(|_| stream::iter([Ok(price(1))]).chain(stream::pending())).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let server = serving.uri.trim_start_matches("http://").to_owned();
+    let (ends, ended) = oneshot::channel::<()>();
+    let between = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let mut server = TcpStream::connect(server).await.expect("it serves");
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => {}
+            _ = ended => {}
+        }
+        if is_reset {
+            client.set_zero_linger().expect("it is set");
+        } else {
+            client.shutdown().await.expect("it is connected");
+            pending().await
+        }
+    });
+    let watching = connect(uri).watch(Request::new(item(""))).await;
+    let mut prices = watching.expect("it serves").into_inner();
+    prices.next().await.expect("a price").expect("no error");
+    ends.send(()).expect("it waits");
+    let error = soon(prices.next()).await.expect("an end");
+    between.abort();
+    format!("{:?}", error.expect_err("it is broken off"))
+}
+
+/// The words that the table of messages has for it.
+#[tokio::test]
+async fn a_stream_whose_connection_breaks_off_says_so() {
+    let said = [broken_off(true).await, broken_off(false).await];
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/messages.tsv");
+    let table = fs::read_to_string(table).expect("the table");
+    let rows = table.lines().filter_map(|row| row.strip_prefix("tonic\t"));
+    let messages: Vec<_> = rows.filter_map(|row| row.split('\t').next()).collect();
+    assert!(!messages.is_empty());
+    for message in messages {
+        let is_said = said.iter().any(|text| text.contains(message));
+        assert!(is_said, "`{message}` is not in {said:?}");
+    }
 }
 
 /// Its client sets no limit, and its message never comes.
