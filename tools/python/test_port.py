@@ -165,7 +165,7 @@ class Names(unittest.TestCase):
             ("loop.create_task", "basics/create_task"),
             ("threading.Lock", "basics/share_state"),
             ("asyncio.Server.wait_closed", "real-world/servers"),
-            ("redis.asyncio", "services/redis_cache"),
+            ("redis.asyncio", "services/redis_reconnect"),
             ("arq", "services/redis_job_queue"),
             ("loop.create_server", "real-world/servers"),
             ("asyncio.Queue(maxsize=0)", "best-practices/back_pressure"),
@@ -412,7 +412,7 @@ class Reports(unittest.TestCase):
         for name, part in [
             ("ssl", "real-world/tls"),
             ("websockets", "real-world/websocket_server"),
-            ("redis.asyncio", "services/redis_cache"),
+            ("redis.asyncio", "services/redis_reconnect"),
             ("httpx", "real-world/http_requests"),
             # These are used by programs of any kind.
             ("json", None),
