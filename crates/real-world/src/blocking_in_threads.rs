@@ -55,7 +55,7 @@ impl BlockingPool {
     ///
     /// # Errors
     ///
-    /// If the call panics, or the runtime shuts down before the call begins.
+    /// If the call panics, or the runtime has shut down.
     ///
     /// # Panics
     ///

@@ -3,6 +3,7 @@ use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -134,24 +135,33 @@ async fn calls_run_in_the_order_in_which_they_asked() {
     assert_eq!(order.try_iter().collect::<Vec<_>>(), Vec::from_iter(0..50));
 }
 
-/// The only thread is busy, so the call waits for it when the runtime goes.
+/// The only thread is busy, so the first call waits for it when the runtime goes.
 #[test]
-fn a_call_that_has_not_begun_when_the_runtime_shuts_down_is_an_error() {
+fn a_call_that_waits_for_a_thread_at_the_shutdown_runs_and_a_later_one_is_an_error() {
     let runtime = with_one_blocking_thread();
+    let handle = runtime.handle().clone();
     let (release, released) = mpsc::channel::<()>();
-    let busy = runtime.spawn_blocking(move || released.recv());
-    let pool = BlockingPool::new(1);
-    let mut call = Box::pin(pool.run(|| ()));
-    runtime.block_on(async { assert!(futures::poll!(call.as_mut()).is_pending()) });
+    let (begun, begins) = mpsc::channel();
+    let _busy = runtime.spawn_blocking(move || {
+        let _ = begun.send(());
+        released.recv()
+    });
+    assert_eq!(begins.recv(), Ok(()));
+    let pool = BlockingPool::new(2);
+    let mut queued = Box::pin(pool.run(|| "it runs"));
+    runtime.block_on(async { assert!(futures::poll!(queued.as_mut()).is_pending()) });
     runtime.shutdown_background();
-    // The thread is done, and takes no further call.
-    drop((release, busy));
+    let mut later = Box::pin(pool.run(|| ()));
+    let refused = {
+        let _inside = handle.enter();
+        later.as_mut().now_or_never().expect("it does not wait")
+    };
+    assert!(refused.is_err_and(|error| error.is_cancelled()));
+    drop(release);
     let other = Builder::new_current_thread().enable_time().build();
-    let ended = other
-        .expect("a runtime")
-        .block_on(async { timeout(LONG, call).await });
-    let ended = ended.expect("it does not hang");
-    assert!(ended.is_err_and(|error| error.is_cancelled()));
+    let other = other.expect("a runtime");
+    let ended = other.block_on(async { timeout(LONG, queued).await });
+    assert_eq!(ended.expect("it does not hang").ok(), Some("it runs"));
 }
 
 #[test]
