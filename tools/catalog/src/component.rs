@@ -151,8 +151,7 @@ impl Item {
 fn items(source: &str) -> Result<Vec<Item>> {
     let tokens: TokenStream = source.parse().map_err(|error| anyhow!("{error}"))?;
     let (mut items, mut item) = (Vec::new(), Vec::new());
-    let mut tokens = tokens.into_iter().peekable();
-    while let Some(token) = tokens.next() {
+    for token in tokens {
         let is_end = match &token {
             TokenTree::Punct(it) => it.as_char() == ';',
             TokenTree::Group(it) => {
@@ -161,7 +160,10 @@ fn items(source: &str) -> Result<Vec<Item>> {
             _ => false,
         };
         // `#![allow(..)]` and the header are no items.
-        let is_inner = matches!(&item[..], [TokenTree::Punct(_), TokenTree::Punct(it)] if it.as_char() == '!');
+        let is_inner = matches!(
+            &item[..],
+            [TokenTree::Punct(_), TokenTree::Punct(it)] if it.as_char() == '!'
+        );
         item.push(token);
         if is_inner {
             item.clear();

@@ -34,6 +34,7 @@ async fn a_handle_that_aborts_does_so_immediately_without_a_name() {
     }
     yield_now().await;
     assert_eq!(Arc::strong_count(&alive), 1, "the block has ended");
+    #[expect(clippy::let_underscore_future, reason = "it is dropped at once")]
     let _ = start();
     yield_now().await;
     assert_eq!(Arc::strong_count(&alive), 1, "it has no name");
