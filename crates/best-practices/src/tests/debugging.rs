@@ -1,11 +1,11 @@
 use std::future::pending;
 use std::sync::{Arc, mpsc};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_backtrace::framed;
 use futures::FutureExt;
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -15,29 +15,39 @@ use crate::debugging::{Shop, sell, take_back, waiting};
 /// The list of framed tasks is one for the process.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().expect("a runtime")
+}
+
+#[framed]
+async fn blocks(begun: mpsc::Sender<()>, released: mpsc::Receiver<()>) {
+    begun.send(()).expect("it is received");
+    let _ = released.recv();
+}
+
+/// Returns a thread whose task blocks until the sender is dropped.
+fn block_a_thread() -> (mpsc::Sender<()>, JoinHandle<()>) {
+    let (begun, has_begun) = mpsc::channel();
+    let (release, released) = mpsc::channel();
+    let blocked = thread::spawn(move || runtime().block_on(blocks(begun, released)));
+    has_begun.recv().expect("it begins");
+    (release, blocked)
+}
+
 /// The trap: the dump neither waits for a poll that does not end, nor stops the others.
 #[test]
 fn a_task_that_blocks_is_shown_as_polling() {
     #[framed]
-    async fn blocks(begun: mpsc::Sender<()>, released: mpsc::Receiver<()>) {
-        begun.send(()).expect("it is received");
-        let _ = released.recv();
-    }
-    #[framed]
     async fn healthy() {}
 
     let _alone = ALONE.blocking_lock();
-    let (begun, has_begun) = mpsc::channel();
-    let (release, released) = mpsc::channel();
-    let run = || Builder::new_current_thread().build().expect("a runtime");
-    let blocked = thread::spawn(move || run().block_on(blocks(begun, released)));
-    has_begun.recv().expect("it begins");
+    let (release, blocked) = block_a_thread();
 
     let (report, reports) = mpsc::channel();
     thread::spawn(move || report.send(waiting()));
     let listed = reports.recv_timeout(Duration::from_secs(30));
     assert_eq!(listed.expect("no wait"), ["blocks > [POLLING]"]);
-    run().block_on(healthy());
+    runtime().block_on(healthy());
     drop(release);
     blocked.join().expect("no panic");
 }
@@ -47,21 +57,12 @@ fn a_task_that_blocks_is_shown_as_polling() {
 #[test]
 fn a_full_dump_waits_for_a_task_that_blocks_and_holds_up_others_that_begin() {
     #[framed]
-    async fn blocks(begun: mpsc::Sender<()>, released: mpsc::Receiver<()>) {
-        begun.send(()).expect("it is received");
-        let _ = released.recv();
-    }
-    #[framed]
     async fn waits() {
         pending::<()>().await;
     }
 
     let _alone = ALONE.blocking_lock();
-    let (begun, has_begun) = mpsc::channel();
-    let (release, released) = mpsc::channel();
-    let run = || Builder::new_current_thread().build().expect("a runtime");
-    let blocked = thread::spawn(move || run().block_on(blocks(begun, released)));
-    has_begun.recv().expect("it begins");
+    let (release, blocked) = block_a_thread();
 
     let (report, reports) = mpsc::channel();
     let report_too = report.clone();

@@ -7,12 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::future::join_all;
-use futures::{StreamExt, TryFutureExt, stream};
+use futures::{FutureExt, StreamExt, TryFutureExt, stream};
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::body::Body;
 use tonic::client;
 use tonic::codegen::http::{self, uri::PathAndQuery};
@@ -703,6 +704,39 @@ async fn a_connection_that_breaks_may_be_retried() {
     }
 }
 
+/// Forwards one connection to the server until `ended`; then does this with its client.
+/// Returns the URI to connect to.
+async fn between<F>(
+    server: &str,
+    ended: impl Future<Output = ()> + Send + 'static,
+    then: impl FnOnce(TcpStream) -> F + Send + 'static,
+) -> (String, AbortOnDropHandle<()>)
+where
+    F: Future<Output = ()> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
+    let server = server.trim_start_matches("http://").to_owned();
+    let forwarding = tokio::spawn(async move {
+        let (mut client, _) = listener.accept().await.expect("a client");
+        let mut server = TcpStream::connect(server).await.expect("it serves");
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut server) => {}
+            () = ended => then(client).await,
+        }
+    });
+    (uri, AbortOnDropHandle::new(forwarding))
+}
+
+/// Forwards one connection until `began`. Then both sides hear nothing.
+async fn until_silent(
+    server: &str,
+    began: Arc<Notify>,
+) -> (String, AbortOnDropHandle<()>) {
+    let began = async move { began.notified().await };
+    between(server, began, async |_client| pending().await).await
+}
+
 /// Without a ping, the call would wait for ever.
 #[tokio::test]
 async fn a_server_that_vanishes_is_noticed() {
@@ -713,56 +747,37 @@ async fn a_server_that_vanishes_is_noticed() {
         pending()
     });
     let serving = serving.await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let server = serving.uri.trim_start_matches("http://").to_owned();
-    let between = tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.expect("a client");
-        let mut server = TcpStream::connect(server).await.expect("it serves");
-        tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => {}
-            () = began.notified() => pending().await,
-        }
-    });
+    let (uri, between) = until_silent(&serving.uri, began).await;
     let silence = Duration::from_secs(1);
     let channel = endpoint(uri, silence).expect("a URI").connect_lazy();
     let mut client = ShopClient::new(channel);
     let error = soon(client.quote(Request::new(item("")))).await;
     let error = error.expect_err("it has vanished");
     assert_eq!(error.code(), Code::Unavailable, "{error:?}");
-    between.abort();
+    drop(between);
     yield_now().await;
 }
 
-/// Between a client and the server: ends the client's connection in the middle of a
-/// stream, and returns the client's error.
+/// Returns what a client is told whose connection ends in the middle of a stream.
 async fn broken_off(is_reset: bool) -> String {
     let serving =
         watches(|_| stream::iter([Ok(price(1))]).chain(stream::pending())).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let server = serving.uri.trim_start_matches("http://").to_owned();
     let (ends, ended) = oneshot::channel::<()>();
-    let between = tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.expect("a client");
-        let mut server = TcpStream::connect(server).await.expect("it serves");
-        tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => {}
-            _ = ended => {}
-        }
+    let ended = ended.map(|_| ());
+    let (uri, _between) = between(&serving.uri, ended, async move |mut client| {
         if is_reset {
             client.set_zero_linger().expect("it is set");
         } else {
             client.shutdown().await.expect("it is connected");
             pending().await
         }
-    });
+    })
+    .await;
     let watching = connect(uri).watch(Request::new(item(""))).await;
     let mut prices = watching.expect("it serves").into_inner();
     prices.next().await.expect("a price").expect("no error");
     ends.send(()).expect("it waits");
     let error = soon(prices.next()).await.expect("an end");
-    between.abort();
     format!("{:?}", error.expect_err("it is broken off"))
 }
 
@@ -834,17 +849,7 @@ async fn a_client_that_vanishes_is_noticed_and_its_handler_is_dropped() {
     let watch = |_: Request<Item>| -> BoxStream<Price> { Box::pin(stream::empty()) };
     let server = settings(Duration::from_secs(1), 100);
     let serving = serve_with(server, Script { quote, watch }).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let uri = format!("http://{}", listener.local_addr().expect("it is bound"));
-    let server = serving.uri.trim_start_matches("http://").to_owned();
-    let between = tokio::spawn(async move {
-        let (mut client, _) = listener.accept().await.expect("a client");
-        let mut server = TcpStream::connect(server).await.expect("it serves");
-        tokio::select! {
-            _ = copy_bidirectional(&mut client, &mut server) => {}
-            () = began.notified() => pending().await,
-        }
-    });
+    let (uri, between) = until_silent(&serving.uri, began).await;
     let mut client = connect(uri);
     let calling = tokio::spawn(async move { client.quote(Request::new(item(""))).await });
     // The test, the service, and its handler, until that is dropped.
@@ -852,6 +857,6 @@ async fn a_client_that_vanishes_is_noticed_and_its_handler_is_dropped() {
     only(&guard, 2).await;
     assert!(!calling.is_finished(), "the client knows nothing");
     calling.abort();
-    between.abort();
+    drop(between);
     yield_now().await;
 }
