@@ -80,7 +80,7 @@ const TYPED: &str = "\
 1 asyncio.Queue equivalent in Rust? => concurrency/producer_consumer :: Python: asyncio.Queue = tokio::
 1 tokio::select! => basics/select_in_a_loop :: Rust: waits for several
 1 JoinSet => concurrency/join_set_group :: Rust: tasks that come
-1 governor => best-practices/choose_a_crate :: Crate: governor: 
+2 governor => best-practices/choose_a_crate :: Crate: governor: 
 1 pybreaker => error-handling/circuit_breaker :: Python: pybreaker = failsafe
 1 httpx-sse => real-world/streaming_responses :: Python: httpx_sse = 
 1 aiohttp.ClientSession => real-world/http_requests :: Python: aiohttp = 

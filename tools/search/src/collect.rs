@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::Result;
-use bm25::{EmbedderBuilder, Scorer};
 use catalog::chapters::headings;
 use catalog::compile_fail;
 use catalog::tables::{
@@ -11,7 +10,8 @@ use catalog::tables::{
 };
 use catalog::workspace::{Example, Workspace};
 
-use crate::words::{Stemmed, Stems, names, whole};
+use crate::rank::{Field, Target};
+use crate::words::{Stems, names, whole};
 use crate::{Entry, Index, Kind, Shown};
 
 impl Index {
@@ -34,6 +34,7 @@ impl Index {
             places: places.collect(),
             entries: Vec::new(),
             fields: BTreeMap::new(),
+            asked: Field::default(),
             stems: Stems::from(Vec::new()),
             held: HashMap::new(),
             spread: HashMap::new(),
@@ -174,9 +175,6 @@ impl Index {
             let heading = self.stems.learn(&entry.text);
             entry.heading = heading.chars().count();
             entry.stems = heading + &entry.below;
-            if entry.kind == Kind::Section {
-                continue;
-            }
             for target in entry.targets(at) {
                 let held = self.held.entry(target).or_default();
                 held.extend(entry.stems.chars());
@@ -185,21 +183,20 @@ impl Index {
         for stem in self.held.values().flatten() {
             *self.spread.entry(*stem).or_default() += 1;
         }
-        let mut kinds: BTreeMap<Kind, Vec<usize>> = BTreeMap::new();
+        let mut texts: BTreeMap<Kind, HashMap<usize, String>> = BTreeMap::new();
+        let mut asked: HashMap<Target, String> = HashMap::new();
         for (at, entry) in self.entries.iter().enumerate() {
-            kinds.entry(entry.kind).or_default().push(at);
-        }
-        for (kind, own) in kinds {
-            let texts = own.iter().map(|at| self.entries[*at].stems.as_str());
-            let texts: Vec<&str> = texts.collect();
-            let builder =
-                EmbedderBuilder::with_tokenizer_and_fit_to_corpus(Stemmed, &texts);
-            let (embedder, mut scorer) = (builder.build(), Scorer::new());
-            for (at, stems) in own.iter().zip(texts) {
-                scorer.upsert(at, embedder.embed(stems));
+            let own = texts.entry(entry.kind).or_default();
+            own.insert(at, entry.stems.clone());
+            if entry.kind == Kind::Question {
+                for target in entry.targets(at) {
+                    asked.entry(target).or_default().push_str(&entry.stems);
+                }
             }
-            self.fields.insert(kind, (embedder, scorer));
         }
+        let fields = texts.into_iter();
+        self.fields = fields.map(|(kind, it)| (kind, Field::new(&it))).collect();
+        self.asked = Field::new(&asked);
     }
 
     fn places(&self, ids: &[String]) -> Vec<usize> {

@@ -1,8 +1,11 @@
 //! Which examples and pages are the nearest.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::Hash;
 
-use crate::words::{common_run, whole, words};
+use bm25::{Embedder, EmbedderBuilder, Scorer};
+
+use crate::words::{Stemmed, common_run, whole, words};
 use crate::{Entry, Hit, Index, Kind};
 
 /// How much is added where the query is the entry, word for word.
@@ -15,14 +18,16 @@ const RARE: usize = 4;
 const OF_QUERY: f32 = 0.5;
 /// How much each word of a message is worth that the query has in a row.
 const IN_A_ROW: f32 = 20.0;
+/// How much all questions of a target count that have words of the query.
+const ASKED: f32 = 2.0;
 /// How much of a score depends on the share of the query's words that the target has.
-const COVER: f32 = 0.5;
+const COVER: f32 = 0.8;
 /// The share of the query's words that a section has, if it is shown.
 const OF_SECTION: f32 = 0.6;
 /// How much an entry counts that no example shows.
 const NOT_SHOWN: f32 = 0.5;
 /// How much an entry's second example counts beside its first.
-const LATER: f32 = 0.8;
+const LATER: f32 = 0.7;
 
 /// What a hit is of, by its place in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -36,6 +41,37 @@ pub enum Target {
 /// A score, and the entry that has it.
 type Scored = (f32, usize);
 
+/// Texts that are compared with a query, and with each other.
+pub struct Field<K>(Option<(Embedder<u32, Stemmed>, Scorer<K>)>);
+
+impl<K> Default for Field<K> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<K: Ord + Hash + Clone> Field<K> {
+    /// Takes the stems of each text.
+    pub(crate) fn new(texts: &HashMap<K, String>) -> Self {
+        let all: Vec<&str> = texts.values().map(String::as_str).collect();
+        let builder = EmbedderBuilder::with_tokenizer_and_fit_to_corpus(Stemmed, &all);
+        let (embedder, mut scorer) = (builder.build(), Scorer::new());
+        for (key, stems) in texts {
+            scorer.upsert(key, embedder.embed(stems));
+        }
+        Self(Some((embedder, scorer)))
+    }
+
+    /// Returns the texts that have words of the query, in the order of their keys.
+    fn scores(&self, stems: &[char]) -> BTreeMap<K, f32> {
+        let Some((embedder, scorer)) = &self.0 else {
+            return BTreeMap::new();
+        };
+        let hits = scorer.matches(&embedder.embed(&String::from_iter(stems)));
+        hits.into_iter().map(|hit| (hit.id, hit.score)).collect()
+    }
+}
+
 impl Index {
     /// Returns what a query finds, the nearest first. An entry is meant that is one of `meant`.
     /// Of `named` are the rows of names that come next.
@@ -47,13 +83,20 @@ impl Index {
     ) -> Vec<Hit<'_>> {
         // The sum of the scores, and the best of them.
         let mut totals: BTreeMap<Target, (f32, Scored)> = BTreeMap::new();
-        for kind in self.fields.keys().filter(|kind| **kind != Kind::Section) {
+        // A word alone says little where it stands in the midst of a text.
+        let is_ranked = |kind: &&Kind| **kind != Kind::Section || stems.len() > 1;
+        for kind in self.fields.keys().filter(is_ranked) {
             for (target, (score, at)) in self.best(*kind, meant, named, stems) {
                 let slot = totals.entry(target).or_insert((0.0, (0.0, at)));
                 slot.0 += score;
                 if score > slot.1.0 {
                     slot.1 = (score, at);
                 }
+            }
+        }
+        for (target, score) in self.asked.scores(stems) {
+            if let Some(slot) = totals.get_mut(&target) {
+                slot.0 += ASKED * score;
             }
         }
         for (target, slot) in totals.iter_mut().filter(|(_, it)| it.0 < EXACT / 2.0) {
@@ -86,7 +129,9 @@ impl Index {
         let mut pages = BTreeSet::new();
         hits.retain(|hit| {
             let page = match hit.kind {
-                Kind::Chapter => hit.shown.map(|it| it.chapter().to_owned()),
+                Kind::Chapter | Kind::Section => {
+                    hit.shown.map(|it| it.chapter().to_owned())
+                }
                 Kind::Guide => hit.page.clone(),
                 _ => None,
             };
@@ -104,7 +149,7 @@ impl Index {
         stems: &[char],
     ) -> BTreeMap<Target, Scored> {
         let mut best: BTreeMap<Target, Scored> = BTreeMap::new();
-        for (at, score) in self.scores(kind, stems) {
+        for (at, score) in self.fields[&kind].scores(stems) {
             let entry = &self.entries[at];
             let (mut score, mut exact) =
                 self.worth(entry, meant, named, score * kind.weight());
@@ -126,15 +171,6 @@ impl Index {
             }
         }
         best
-    }
-
-    /// Returns the entries of this kind that have words of the query.
-    fn scores(&self, kind: Kind, stems: &[char]) -> BTreeMap<usize, f32> {
-        let Some((embedder, scorer)) = self.fields.get(&kind) else {
-            return BTreeMap::new();
-        };
-        let hits = scorer.matches(&embedder.embed(&String::from_iter(stems)));
-        hits.into_iter().map(|hit| (hit.id, hit.score)).collect()
     }
 
     /// Returns the words of a query that few targets have and that are most of it: each may be
@@ -175,7 +211,7 @@ impl Index {
         stems: &[char],
         hits: &[Hit<'_>],
     ) -> Option<(String, String)> {
-        let scores = self.scores(Kind::Section, stems).into_iter();
+        let scores = self.fields[&Kind::Section].scores(stems).into_iter();
         let best = scores.filter_map(|(at, score)| {
             let Entry {
                 stems: own,
