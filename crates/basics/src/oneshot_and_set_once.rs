@@ -11,6 +11,10 @@
 //! Trap: If you drop the sender, its waiter gets an error, so keep the sender. In asyncio
 //! the waiter would hang forever. A waiter of a `SetOnce` that nobody sets hangs, too.
 //!
+//! Trap: If the sender is a field, `self.sender.send(..)` in a `&mut self` method does
+//! not compile: "cannot move out of `self.sender` which is behind a mutable reference".
+//! Make the field an `Option`, and write `if let Some(sender) = self.sender.take()`.
+//!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!
 //! asyncio: loop.create_future, asyncio.Future, asyncio.Future.set_result

@@ -13,6 +13,11 @@
 //! Trap: If all branches are disabled, `select!` panics: "all branches are disabled and
 //! there is no else branch". If that can happen, add `else => break`.
 //!
+//! Trap: If two branches wait for the same source, `Ok(x) = a.accept()` and
+//! `Err(e) = a.accept()`, values are lost. The branch of the wrong pattern receives the
+//! value, drops it, and is disabled for this turn. A trial with a channel lost a third of
+//! its items. Write one branch, `result = a.accept()`, and match on the result.
+//!
 //! See also: `select_in_a_loop`, `scheduler`.
 //!
 //! asyncio: asyncio.wait, asyncio.FIRST_COMPLETED

@@ -11,6 +11,10 @@
 //! Trap: If two futures of a `join!` change one value, the compiler reports "cannot
 //! borrow `log` as mutable more than once". Return values instead.
 //!
+//! Trap: If the futures of a `try_join!` have different error types, the compiler
+//! reports "mismatched types". Give all of them one type: `map_err` in an `async`
+//! block, or `async { anyhow::Ok(load().await?) }` for each.
+//!
 //! See also: `gather`, `join_or_spawn`, `spawn_tasks`.
 //!
 //! asyncio: await, asyncio.gather, asyncio.TaskGroup, asyncio.create_task

@@ -7,6 +7,10 @@
 //! example `join_map` keeps the key. If you leave the loop early and drop the `JoinSet`,
 //! the other tasks are aborted. asyncio's tasks run until you cancel them.
 //!
+//! `next` of an empty `FuturesUnordered` and `join_next` of an empty `JoinSet` return
+//! `None` immediately. In a `select!` loop write `Some(result) = tasks.join_next()`, so
+//! that an empty set disables its branch instead of turning the loop into a busy one.
+//!
 //! Trap: If the body of your loop awaits for long, futures in a `FuturesUnordered` (of
 //! the crate `futures`) stand still: they run only while the loop waits for the next
 //! result. Then use the `JoinSet`. The advantage of `FuturesUnordered` is that its

@@ -21,6 +21,11 @@
 //! released. The next task then sees the value half changed. Await first, and then make
 //! the whole change without an await.
 //!
+//! Trap: If a task holds a Tokio guard and awaits a `spawn_blocking`, an abort or a
+//! timeout drops the guard, but the thread keeps running. The next task gets the lock
+//! while the thread still works. Take the guard by `lock_owned`, and move it into the
+//! closure of `spawn_blocking`.
+//!
 //! See also: `lost_update`, `deadlock` (two locks), `rw_lock`, `lock_per_key`.
 //!
 //! asyncio: asyncio.Lock, asyncio.Lock.acquire, asyncio.Lock.release

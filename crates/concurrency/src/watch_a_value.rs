@@ -7,6 +7,10 @@
 //! call to notify. `wait_for` checks only the latest value, so it misses a condition that
 //! holds only briefly.
 //!
+//! The value that the channel starts with counts as seen, and so does the value at the
+//! time of a `subscribe`: `changed` waits for the next one. To handle the present value
+//! first, read it with `borrow_and_update` before the loop, or call `mark_changed`.
+//!
 //! Trap: If you keep the result of `borrow` across an await, `tokio::spawn` refuses the
 //! task: "future cannot be sent between threads safely". `borrow` returns the guard of a
 //! lock, and while you hold it the sender cannot store a new value. Copy the value out

@@ -9,6 +9,9 @@
 //! If the body takes longer than a period, the missed ticks are skipped here (see the
 //! example `interval_ticks`).
 //!
+//! To slow down any stream, so that its items come at least a period apart, call
+//! `throttle(period)` of `tokio_stream::StreamExt`. It drops nothing: the source waits.
+//!
 //! See also: `stop_a_stream`, `interval_ticks`, `background_services`.
 //!
 //! asyncio: asyncio.Event, asyncio.timeout_at, loop.time
