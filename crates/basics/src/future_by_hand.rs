@@ -8,7 +8,8 @@
 //! `Countdown`, the future of this file, has no event source: it calls the waker itself,
 //! immediately, as a bare `yield` in `__await__` does. You rarely need to write `poll`:
 //! an async function is a future, and a `oneshot` (a channel for one value) delivers a
-//! result.
+//! result. For small cases `std::future` has `poll_fn`, which makes a future of a
+//! closure, `ready`, which has its value already, and `pending`, which never ends.
 //!
 //! Trap: If your `poll` returns `Pending` without passing the waker on, `poll` is never
 //! called again. The task hangs without an error. Pass the waker on before each
