@@ -8,6 +8,10 @@
 //! Python's `itertools` takes no async iterator: there, write a loop, or use the package
 //! aiostream.
 //!
+//! Streams have no `groupby` and no `tee`. For `groupby`, collect a group in a `Vec`
+//! inside `stream!`, and yield it when the key changes. For `tee`, send the items to a
+//! `broadcast` channel. For `sorted`, collect first. For `max`, use `fold`.
+//!
 //! Trap: If you read on after `take_while`, `any` or `all`, one item is missing, because
 //! they consume the item at which they stop. To keep that item, use `peekable`, which
 //! lets you look at an item without consuming it.
