@@ -17,7 +17,8 @@
 //!
 //! Trap: If a timeout drops the first caller of a missing key, its load is lost, because
 //! `moka` runs the load inside the first caller. The next caller starts the load again.
-//! To keep the first load running, use the example `single_flight`.
+//! If the first caller is kept but no longer polled, as after a `select!`, all others
+//! wait. To keep the first load running, use the example `single_flight`.
 //!
 //! In production: In your tests, Tokio's paused clock does not move `moka`, nor the waits
 //! of `governor`. To test without a wait, give `governor` a `FakeRelativeClock`, which
