@@ -72,12 +72,12 @@ impl Kind {
     /// Found by trying: more for what is short and written for being found.
     fn weight(self) -> f32 {
         match self {
-            Self::Example => 1.0,
-            Self::Summary | Self::Question | Self::Header => 1.3,
-            Self::Name | Self::Library | Self::Message => 0.8,
+            Self::Example | Self::Summary | Self::Section => 1.0,
+            Self::Question => 1.3,
+            Self::Name | Self::Library | Self::Message | Self::Header => 0.8,
             Self::Guide | Self::Rust | Self::Clause => 0.3,
             Self::Program => 0.4,
-            Self::Chapter | Self::Section => 2.0,
+            Self::Chapter => 2.0,
             Self::Trap => 0.0,
         }
     }

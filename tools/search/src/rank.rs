@@ -84,7 +84,8 @@ impl Index {
         // The sum of the scores, and the best of them.
         let mut totals: BTreeMap<Target, (f32, Scored)> = BTreeMap::new();
         // A word alone says little where it stands in the midst of a text.
-        let is_ranked = |kind: &&Kind| **kind != Kind::Section || stems.len() > 1;
+        let is_alone = stems.len() == 1;
+        let is_ranked = |kind: &&Kind| **kind != Kind::Section || !is_alone;
         for kind in self.fields.keys().filter(is_ranked) {
             for (target, (score, at)) in self.best(*kind, meant, named, stems) {
                 let slot = totals.entry(target).or_insert((0.0, (0.0, at)));
@@ -94,7 +95,8 @@ impl Index {
                 }
             }
         }
-        for (target, score) in self.asked.scores(stems) {
+        let asked = self.asked.scores(stems).into_iter();
+        for (target, score) in asked.filter(|_| !is_alone) {
             if let Some(slot) = totals.get_mut(&target) {
                 slot.0 += ASKED * score;
             }
