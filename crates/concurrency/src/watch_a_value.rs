@@ -9,7 +9,7 @@
 //!
 //! The value that the channel starts with counts as seen, and so does the value at the
 //! time of a `subscribe`: `changed` waits for the next one. To handle the present value
-//! first, read it with `borrow_and_update` before the loop, or call `mark_changed`.
+//! first, read it with `borrow_and_update` before the loop.
 //!
 //! Trap: If you keep the result of `borrow` across an await, `tokio::spawn` refuses the
 //! task: "future cannot be sent between threads safely". `borrow` returns the guard of a
