@@ -213,8 +213,9 @@ impl Index {
         stems: &[char],
         hits: &[Hit<'_>],
     ) -> Option<(String, String)> {
-        let scores = self.fields[&Kind::Section].scores(stems).into_iter();
-        let best = scores.filter_map(|(at, score)| {
+        // A workspace may have no chapters.
+        let scores = self.fields.get(&Kind::Section)?.scores(stems);
+        let best = scores.into_iter().filter_map(|(at, score)| {
             let Entry {
                 stems: own,
                 heading,
