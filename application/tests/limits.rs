@@ -50,7 +50,7 @@ async fn beyond_the_limit_of_connections_clients_wait() {
     let mut third = TcpStream::connect(address).await.unwrap();
     third.write_all(GET).await.unwrap();
     let early = timeout(Duration::from_millis(100), third.read_u8()).await;
-    assert!(early.is_err(), "it is served beside two others: {early:?}");
+    assert!(early.is_err(), "it is served next to two others: {early:?}");
     open.pop();
     let answer = timeout(LIMIT, third.read_u8()).await;
     assert_eq!(answer.expect("it is served then").unwrap(), b'H');

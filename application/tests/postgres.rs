@@ -1,4 +1,4 @@
-//! The store in PostgreSQL, when connections are cut or silent, and beside other processes.
+//! The store in PostgreSQL, when connections are cut or silent, and next to other processes.
 
 #![cfg(all(unix, feature = "postgres"))]
 #![expect(clippy::unwrap_used, reason = "these are tests, which fail by it")]

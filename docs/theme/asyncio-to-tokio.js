@@ -21,7 +21,7 @@
 })();
 
 // Which of the two programs is shown, as the reader chose last; both by themselves only
-// where they fit beside each other.
+// where they fit side by side.
 (() => {
     const tabs = document.querySelectorAll(".tabs button");
     const show = (shown) => {

@@ -38,7 +38,7 @@ pub struct Fixture {
 
 impl Fixture {
     /// Makes the fixture below `tmp`, which is `CARGO_TARGET_TMPDIR`, or makes it what it
-    /// was. Files that do not change are not written, so little is compiled anew.
+    /// was. Files that do not change are not written, so little is compiled again.
     ///
     /// # Panics
     ///

@@ -93,7 +93,7 @@ pub fn most_memory(future: impl Future<Output = ()>) -> u64 {
     allocation_counter::measure(|| run_alone(future)).bytes_max
 }
 
-/// Runs the test `child` of this module in a process of its own: for what the whole
+/// Runs the test `child` of this module in a separate process: for what the whole
 /// process has, such as memory or open files, or for its end.
 pub fn child_of(module: &str) -> Command {
     let (_crate, module) = module.split_once("::").expect("it is not the crate");
@@ -243,7 +243,7 @@ pub async fn time_in_time<F: Future>(call: impl Fn(Duration) -> F) {
 pub struct Inside(AtomicUsize);
 
 impl Inside {
-    /// Asserts that there are at most so many, and lets others run meanwhile.
+    /// Asserts that there are at most so many, and lets others run in between.
     pub async fn at_most(&self, most: usize) {
         struct Leaves<'a>(&'a AtomicUsize);
         impl Drop for Leaves<'_> {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Report what a Python program uses of asyncio and beside it, and the counterparts in Rust.
+"""Report what a Python program uses of asyncio and other libraries, and the counterparts in Rust.
 
 The counterparts stand in the tables below docs/: asyncio-api.tsv, neighbours.tsv and
 port-patterns.tsv. This reads the syntax of the program, and imports, runs and changes none

@@ -151,7 +151,7 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         return future
 
     async def shutdown_default_executor(self, *args, **kwargs):
-        # This waits for threads too, from Python 3.12 on with a timer beside it.
+        # This waits for threads too, from Python 3.12 on with a timer next to it.
         self._virtual_selector.working += 1
         try:
             await super().shutdown_default_executor(*args, **kwargs)

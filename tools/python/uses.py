@@ -148,7 +148,7 @@ class Walk(Expressions):
         bases = [base.removeprefix("->").removesuffix("()") for base in bases]
         bases = [base for base in bases if base.startswith("asyncio.")]
         base = next(iter(bases), None)
-        # `else: class Queue(asyncio.Queue)` beside `from asyncio import Queue`.
+        # `else: class Queue(asyncio.Queue)` next to `from asyncio import Queue`.
         if base or not str(self.lookup(node.name)).startswith("asyncio."):
             self.scopes[-1][node.name] = base and f"->{base}()"
         own = OfClass({"self": f"{base}()"} if base else {})

@@ -48,7 +48,7 @@ pub struct Options {
     /// the order].
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     repeat: Option<NonZero<usize>>,
-    /// Let N threads compute meanwhile. A new example passes `--busy 8 --repeat 10`.
+    /// Let N threads compute at the same time. A new example passes `--busy 8 --repeat 10`.
     #[arg(long, value_name = "N", default_value = "0")]
     busy: usize,
     /// Write to docs/platforms.tsv on which system the examples printed their goldens, or, where

@@ -40,7 +40,7 @@ enum Command {
         /// The example, as SECTION/EXAMPLE.
         example: String,
     },
-    /// Measure what the patterns cost, beside asyncio and uvloop.
+    /// Measure what the patterns cost, next to asyncio and uvloop.
     #[command(disable_help_flag = true)]
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
@@ -56,7 +56,7 @@ enum Command {
     Reading(reading::Command),
 }
 
-/// Builds and runs a tool that is a package of its own, so that nobody else compiles it.
+/// Builds and runs a tool that is a separate package, so that nobody else compiles it.
 /// The tool takes the arguments and says what is wrong with them; its exit code is ours.
 fn tool(package: &str, release: bool, arguments: &[OsString]) -> Result<ExitCode> {
     let mut command = process::Command::new(cargo());

@@ -201,7 +201,7 @@ fn a_file_is_found_by_its_text() {
     assert!(said.starts_with("iterators/interval_ticks "), "{said}");
 }
 
-/// The nearest section of a chapter is named beside the hits, if it has most of the words and
+/// The nearest section of a chapter is named after the hits, if it has most of the words and
 /// is none of them.
 #[test]
 fn the_nearest_section_of_a_chapter_is_named() {

@@ -38,7 +38,7 @@ async def clear(items, _):
 
 
 class Buy:
-    """A handler with data of its own, beside the state that all share."""
+    """A handler with its own data, and the state that all share."""
 
     def __init__(self, money):
         self.money = money

@@ -85,7 +85,7 @@ async fn show(list: Arc<List>, _: String) -> Answer {
     Ok(list.lock().await.join(", "))
 }
 
-/// A handler with data of its own. It also gets the state that all handlers share.
+/// A handler with its own data. It also gets the state that all handlers share.
 struct Buy {
     money: usize,
 }

@@ -55,7 +55,7 @@ async def during_backup(log, work):
 async def main():
     log = Log()
 
-    # In asyncio there is no such future: whatever runs beside this is a task.
+    # In asyncio there is no such future: what runs next to this is a task.
     print("A request that nobody polls meanwhile:")
     await during_backup(log, spawned(log))
     print(f"lines in the log: {len(log.lines)}")

@@ -4,7 +4,7 @@
 //! Cancelling a token cancels its children, made by `child_token`, but not its parent.
 //! `Stop`, a struct of this file, is a token with a reason: the first reason is kept.
 //! In a task, `token.run_until_cancelled(work)` awaits the future `work`, and drops it
-//! when the token is cancelled. The task itself goes on, so it can clean up, with awaits.
+//! when the token is cancelled. The task itself continues, so it can await a clean-up.
 //! In asyncio, the `msg` of `Task.cancel` does not reach the tasks of a `TaskGroup`.
 //!
 //! Trap: If you pass on a `clone` instead of a child, it is the same token: cancelling it

@@ -9,7 +9,7 @@
 //! Trap: If you put a `timeout` around `spawn_blocking` (`asyncio.to_thread`), the wait
 //! ends in time, but the thread keeps working, even after an `abort`. Tokio's runtime
 //! cannot shut down until the thread has finished. Call `run_blocking`, which sets the
-//! flag when its future is dropped, or `run_blocking_for`, which has a limit of its own.
+//! flag when its future is dropped, or `run_blocking_for`, which has its own limit.
 //!
 //! In production: If a long call cannot be split, run it in a separate process
 //! (`tokio::process`). A process can be killed.

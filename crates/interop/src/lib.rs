@@ -6,7 +6,7 @@ mod async_function;
 mod cancel;
 mod runtime_at_exit;
 
-// Work beside the event loop
+// Work next to the event loop
 mod callback;
 mod cpu_bound;
 mod log_and_trace;

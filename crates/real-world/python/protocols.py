@@ -92,7 +92,7 @@ class Echo(asyncio.Protocol):
         return True
 
     def waiting(self):
-        """How many pieces wait to be written, beside the one that is being written."""
+        """How many pieces wait to be written, next to the one that is being written."""
         return self.transport.get_write_buffer_size() // PIECE
 
 

@@ -101,7 +101,7 @@ class Part:
             raise Incomplete("not all has come")
 
     def begin_anew(self, etag):
-        # The bytes first, so that none is ever beside the ETag of others.
+        # The bytes first, so that none is ever next to the ETag of others.
         os.truncate(self.path, 0)
         # It may be a link.
         self.etag.unlink(missing_ok=True)

@@ -75,7 +75,7 @@ class Store:
             return web.Response(status=refusal.status, text=str(refusal))
 
     async def write(self, request):
-        """Writes the body to a file beside the target, which nobody sees half written."""
+        """Writes the body to a file next to the target, and renames it at the end."""
         name, length = request.match_info["name"], request.content_length
         if Path(name).name != name:
             raise Refusal(400, "not a name")

@@ -29,7 +29,7 @@ def write_blocking(path, contents, parts):
 
 
 async def write_whole(path, text, parts=None):
-    """The part lies beside the file, or in the folder `parts`, as in a maildir's
+    """The part lies next to the file, or in the folder `parts`, as in a maildir's
     `tmp`."""
     await asyncio.to_thread(write_blocking, path, text.encode(), parts or path.parent)
 

@@ -81,7 +81,7 @@ where
     timeout(limit, closing).await?
 }
 
-/// Sends its second argument, and prints what comes meanwhile:
+/// Sends its second argument, and prints what comes in the meantime:
 /// `cargo run -- 127.0.0.1:8080 hello`.
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {

@@ -2,9 +2,9 @@
 //!
 //! Each job is a task with a `tokio::time::interval`, whose ticks do not drift. The
 //! task awaits each run, so the runs of a job never overlap. If a run takes longer than
-//! a period, ticks are missed. `MissedTickBehavior` decides what follows. `Burst` makes
-//! up for the missed ticks, `Skip` leaves them out and goes on at the next planned time,
-//! and `Delay` counts from the late tick (see `interval_ticks`). An error or a panic ends
+//! a period, ticks are missed. `MissedTickBehavior` decides what follows. `Burst`
+//! makes up for them. `Skip` leaves them out and continues at the next planned time.
+//! `Delay` counts from the late tick (see `interval_ticks`). An error or a panic ends
 //! one run only. For a single job, an `interval` and a loop are enough.
 //!
 //! Bounds: One run of each job at a time. Unbounded: The jobs, and the time of a run.

@@ -194,7 +194,7 @@ impl Shared {
         dropped: &CancellationToken,
         work: impl FnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, PoolError<E>> {
-        // A statement of its own, so that the lock is not held while a connection opens.
+        // A separate statement, so that the lock is not held while a connection opens.
         let idle = self.idle().pop();
         let mut connection = idle.map_or_else(|| self.connect(), Ok)?;
         connection.execute_batch(self.begin)?;

@@ -1,7 +1,7 @@
 //! Stream many rows into and out of PostgreSQL with COPY, with few rows in memory.
 //!
 //! The SQL statement `COPY FROM STDIN` stores many rows in one statement. It takes rows
-//! as fast as the server stores them, and your stream of rows waits meanwhile.
+//! as fast as the server stores them, and your stream of rows waits in the meantime.
 //! `COPY TO STDOUT` sends rows as fast as you read them. The binary format, used here,
 //! needs no escaping. asyncpg has `copy_records_to_table`.
 //!

@@ -356,7 +356,7 @@ async fn main() -> Result<(), Failure> {
     let url =
         url.map_err(|_| "set DATABASE_URL, as in postgres://user@localhost/database")?;
     let mut config: Config = url.parse()?;
-    // A schema of its own, as other programs may work on a table `jobs`.
+    // A separate schema, as other programs may work on a table `jobs`.
     config.options("-c search_path=worker_example");
     let manager = Manager::new(config.clone(), NoTls);
     let pool = Pool::builder(manager).build()?;

@@ -9,7 +9,7 @@
 //!
 //! Bounds: A call fails after `limit`, which includes the wait for a new connection.
 //! After the server was silent, new calls work within about twice `limit`. The
-//! `ConnectionManager` has two timeouts of its own, and both are set to `limit` here. The
+//! `ConnectionManager` has two timeouts, and both are set to `limit` here. The
 //! connection timeout is for making a connection, with its handshake. The response
 //! timeout is for the answers after that.
 //!

@@ -4,7 +4,7 @@
 //!
 //! asyncio: asyncio.gather, asyncio.gather(return_exceptions=True), asyncio.wait
 //! asyncio: asyncio.wait(timeout=), asyncio.as_completed
-//! differs: what is dropped is cancelled, unless it is a task of its own
+//! differs: what is dropped is cancelled, unless it is a separate task
 
 use std::sync::Arc;
 use std::time::Duration;

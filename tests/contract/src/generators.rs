@@ -79,7 +79,7 @@ async fn no_items() -> String {
     told(stream::empty(), 1).await
 }
 
-/// Waits for items and for a timer by turns, also after the end.
+/// Waits for items and for a timer by turns, even after the end.
 async fn end_in_select(items: impl Stream<Item = u32>) -> String {
     let (mut items, mut ended, mut ticks) = (pin!(items), false, 0);
     while ticks < 3 {

@@ -1,7 +1,7 @@
 //! Loop, threads, contexts, signals: what CPython's tests ask of them, on a runtime.
 //!
-//! Callbacks are those of the component `scheduled_callbacks`. Whatever needs a loop of
-//! its own runs in a thread of its own.
+//! Callbacks are those of the component `scheduled_callbacks`. What needs its own loop
+//! runs in a separate thread.
 //!
 //! asyncio: asyncio.run, asyncio.Runner, loop.call_later, loop.add_signal_handler
 //! asyncio: asyncio.to_thread, loop.run_in_executor, contextvars.ContextVar
@@ -46,7 +46,7 @@ fn refused<T>(call: impl FnOnce() -> T) -> String {
     .to_owned()
 }
 
-/// Runs it in a thread of its own, as it needs its own runtime.
+/// Runs it in a separate thread, as it needs its own runtime.
 async fn in_thread(call: impl FnOnce() -> String + Send + 'static) -> String {
     spawn_blocking(call).await.unwrap()
 }

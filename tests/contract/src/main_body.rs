@@ -1,6 +1,6 @@
 //! What the body of `main` is: in asyncio a task, here the future that `block_on` polls.
 //!
-//! Each clause has a runtime of its own, on a thread of its own.
+//! Each clause has its own runtime, on a separate thread.
 //!
 //! asyncio: asyncio.current_task, asyncio.all_tasks, asyncio.sleep(0)
 //! differs: the body of `main` is no task

@@ -1,8 +1,8 @@
-//! Measures what each pattern costs, beside asyncio and uvloop.
+//! Measures what each pattern costs, next to asyncio and uvloop.
 //!
-//! Each run of a contestant is a process of its own, and the contestants take turns, so
+//! Each run of a contestant is a separate process, and the contestants take turns, so
 //! that other load on the machine falls on all of them. What is compared is the ratio of
-//! two runs that stood beside each other.
+//! two runs that were next to each other.
 
 mod rounds;
 mod work;
@@ -34,7 +34,7 @@ use tokio::runtime::Builder;
 use crate::rounds::Rounds;
 use crate::work::{ROWS, Work};
 
-/// Measures what the patterns cost, beside asyncio and uvloop.
+/// Measures what the patterns cost, next to asyncio and uvloop.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Options {

@@ -89,7 +89,7 @@ impl<'a> Rounds<'a> {
         })
     }
 
-    /// Runs a contestant in a process of its own.
+    /// Runs a contestant in a separate process.
     fn once(&self, row: &str, name: &str, on_all_cores: bool, size: u64) -> Result<Work> {
         let mut command = match name {
             "ours" => {

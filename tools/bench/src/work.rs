@@ -241,7 +241,7 @@ async fn sleeper_memory(size: u64) -> Work {
     let before = memory();
     let sleep_long = |_| tokio::spawn(sleep(Duration::from_secs(3600)));
     let tasks: Vec<_> = (0..size).map(sleep_long).collect();
-    // All of them begin before this goes on.
+    // All of them begin before this continues.
     sleep(Duration::from_millis(200)).await;
     let value = Some(memory() - before);
     let items = tasks.iter().filter(|task| !task.is_finished()).count() as u64;

@@ -39,7 +39,7 @@ pub struct Entry<'a> {
     pub golden: Transcript,
     /// What the twin prints, where that differs on purpose.
     pub twin_golden: Option<Transcript>,
-    /// Its demonstration, where that is a file of its own.
+    /// Its demonstration, where that is a separate file.
     pub demo: Option<String>,
     /// Its tests, if it has any.
     pub tests: Option<String>,
@@ -81,9 +81,9 @@ pub struct Contents<'a> {
     pub guides: Vec<Guide>,
     /// What the guides show.
     pub blocks: Vec<Block>,
-    /// What stands beside asyncio in Python programs.
+    /// What Python programs use next to asyncio.
     pub neighbours: Vec<Neighbour>,
-    /// What the guides say beside that.
+    /// What the guides say besides.
     pub advice: Vec<Advice>,
     /// What Python and the libraries print when something is wrong.
     pub messages: Vec<Message>,

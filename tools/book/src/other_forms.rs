@@ -1,4 +1,4 @@
-//! What stands beside the pages: their text as Markdown, a skill for coding agents, snippets
+//! What is next to the pages: their text as Markdown, a skill for coding agents, snippets
 //! for editors, and the description that search engines read.
 
 use std::collections::{BTreeSet, HashMap};
@@ -312,7 +312,7 @@ fn snippets(contents: &Contents<'_>) -> Result<String> {
     Ok(serde_json::to_string(&snippets)?)
 }
 
-/// Where the skill is, and which pages of the book lie in it as files beside the chapters.
+/// Where the skill is, and which pages of the book lie in it as files next to the chapters.
 const FOLDER: &str = "skill/asyncio-to-tokio";
 const SKILL: [(&str, &str); 2] =
     [("messages", "by-message"), ("libraries", "by-library")];

@@ -24,7 +24,7 @@ pub struct Example {
     pub group: String,
     /// The Rust program.
     pub source: PathBuf,
-    /// The demonstration, where it is a file of its own.
+    /// The demonstration, where it is a separate file.
     pub demo: Option<PathBuf>,
     /// The tests, where there are any.
     pub tests: Option<PathBuf>,
@@ -82,7 +82,7 @@ impl Example {
         Ok(directives::shown(&read(&self.source)?).to_owned())
     }
 
-    /// The Rust program, and its demonstration where that is a file of its own.
+    /// The Rust program, and its demonstration where that is a separate file.
     pub fn sources(&self) -> impl Iterator<Item = &PathBuf> {
         [Some(&self.source), self.demo.as_ref()]
             .into_iter()

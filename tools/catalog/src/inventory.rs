@@ -260,7 +260,7 @@ fn clock_problems(example: &Example) -> Result<Vec<String>> {
     }
     let mut source = read(&example.source)?;
     if let Some(demo) = &example.demo {
-        // It runs instead of the `main` beside the pattern.
+        // It runs instead of the `main` next to the pattern.
         source.truncate(source.find("#[tokio::main]").unwrap_or(source.len()));
         source += &read(demo)?;
     }

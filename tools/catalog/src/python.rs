@@ -88,7 +88,7 @@ impl Python {
     /// packages of `tools/python/requirements.txt` if the twin has a script block:
     /// <https://packaging.python.org/en/latest/specifications/inline-script-metadata/>.
     ///
-    /// The environment is made on first use, below the target folder, and made anew when
+    /// The environment is made on first use, below the target folder, and made again when
     /// the requirements change. A second process waits until the first has made it.
     pub fn interpreter_for(
         &self,

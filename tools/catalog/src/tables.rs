@@ -178,7 +178,7 @@ impl Guide {
     }
 }
 
-/// What the guides say outside of code: a row of `docs/advice.tsv`.
+/// What the guides say outside the code: a row of `docs/advice.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Advice {
     /// The blocks that it stands behind; `003-00` is before the first.
@@ -215,7 +215,7 @@ pub struct SheetRow {
     pub example: Vec<String>,
 }
 
-/// What `port` finds beside names: a row of `docs/port-patterns.tsv`.
+/// What `port` finds besides names: a row of `docs/port-patterns.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Pattern {
     /// The examples that show what takes its place, the best one first.
@@ -247,7 +247,7 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Names of Tokio and of the crates beside it that no example is about: a row of
+/// Names of Tokio and of the crates next to it that no example is about: a row of
 /// `docs/rust-names.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct RustNames {
@@ -288,7 +288,7 @@ pub struct Clause {
     pub in_rust: String,
 }
 
-/// A library that stands beside asyncio in Python programs: a row of `docs/neighbours.tsv`.
+/// A library that Python programs use next to asyncio: a row of `docs/neighbours.tsv`.
 #[derive(Debug, Clone, serde::Deserialize)]
 pub struct Neighbour {
     /// As it is imported: `redis.asyncio`.

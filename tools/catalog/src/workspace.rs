@@ -27,7 +27,7 @@ pub struct Workspace {
     pub command: &'static str,
     /// In the order of the workspace's members, which is the reading order.
     pub sections: Vec<Section>,
-    /// Sections outside of `crates`, which nobody reads or pastes: they are only checked, by
+    /// Sections outside `crates`, which nobody reads or pastes: they are only checked, by
     /// name.
     pub probes: Vec<Section>,
     /// A section whose examples are modules for Python, in one library. They are read, copied

@@ -1,5 +1,5 @@
 //! rustc, called with the libraries that cargo has built: a file is compiled alone, without
-//! a package of its own, and nothing else is compiled for it.
+//! a separate package, and nothing else is compiled for it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -85,7 +85,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Compiles what the checks will run, as otherwise programs on the real clock would run
-    /// beside compilers. What is wrong is told where it is judged.
+    /// next to compilers. What is wrong is told where it is judged.
     pub fn prepare<'b>(&self, checks: impl Iterator<Item = &'b Check<'b>>) -> Result<()> {
         let copied = checks.filter_map(|check| match check {
             Check::Example(run) if run.is_of_copy() => Some(run.example),

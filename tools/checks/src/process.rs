@@ -22,14 +22,14 @@ pub struct Finished {
     /// Each line of standard output, with the time since the program's start at which it
     /// arrived.
     pub lines: Vec<(Duration, String)>,
-    /// Standard error, also if it is only a part.
+    /// Standard error, even if it is only a part.
     pub stderr: String,
     /// How long the program ran.
     pub elapsed: Duration,
 }
 
 impl Finished {
-    /// Returns standard output, also if it is only a part.
+    /// Returns standard output, even if it is only a part.
     pub fn stdout(&self) -> String {
         self.lines.iter().map(|(_, line)| line.as_str()).collect()
     }

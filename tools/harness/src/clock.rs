@@ -5,7 +5,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::time;
 
 /// What a timer on the virtual clock waits for that fires only when nothing else will.
-/// No example waits for a century; a clock that skips the waits is there at once.
+/// No example waits for a century; a clock that skips the waits is there immediately.
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// The time since the start of an example.
@@ -35,7 +35,7 @@ impl Clock {
             Self::Real(started) => started.elapsed(),
             Self::Virtual(started, runtime) => {
                 // A plain thread, or a destructor that runs while the runtime shuts down,
-                // is outside of the runtime and would read the system's clock.
+                // is outside the runtime and would read the system's clock.
                 let _context = runtime.enter();
                 started.elapsed()
             }

@@ -21,7 +21,7 @@
 //! on the runtime that `tokio::main` makes of its arguments, as for a user of the copied file.
 //! On the virtual clock it is done on a current-thread runtime whose time is paused: Tokio then
 //! moves its clock to the next timer whenever no task can proceed, so that waits take no time
-//! and the printed times are exact. Each example runs in a process of its own and sees no
+//! and the printed times are exact. Each example runs in a separate process and sees no
 //! arguments but its own.
 #![warn(clippy::disallowed_methods)]
 
@@ -80,7 +80,7 @@ pub struct Example {
     pub main: Main,
     /// Awaits it on the runtime that its `tokio::main` makes, and on the real clock.
     pub runtime: fn(LocalFuture) -> Result<ExitCode, String>,
-    /// `clock: real`: the example uses sockets, processes, signals or threads of its own, which
+    /// `clock: real`: the example uses sockets, processes, signals or its own threads, which
     /// a paused clock would run ahead of, or blocks, which takes no virtual time.
     pub needs_real_clock: bool,
     /// `exit: 1 ...`: `main` is meant to return an error.

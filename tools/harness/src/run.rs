@@ -36,7 +36,7 @@ impl Manner {
     }
 }
 
-/// Runs each example in a process of its own, one after the other, and returns whether
+/// Runs each example in a separate process, one after the other, and returns whether
 /// all ended as they are meant to. So an example sees no arguments but its own, and what
 /// it sets for the whole process (a logger, a panic hook) does not meet the next one.
 pub fn run_all(examples: &[&Example], manner: Manner, arguments: &[String]) -> ExitCode {
@@ -53,7 +53,7 @@ pub fn run_all(examples: &[&Example], manner: Manner, arguments: &[String]) -> E
             command
         });
         let ended = match command {
-            // With nothing left to do, this process becomes the example's, so that whoever
+            // With nothing left to do, this process becomes the example's, so that the one who
             // ends it ends the example.
             Ok(command) if examples.len() == 1 => become_this(command),
             Ok(mut command) => command.status().map(|status| {

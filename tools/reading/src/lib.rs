@@ -69,7 +69,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Report what a Python file or project uses of asyncio and beside it: line, counterpart,
+    /// Report what a Python file or project uses of asyncio and other libraries: line, counterpart,
     /// example and trap of each use, and the crates that its port will need.
     #[command(disable_help_flag = true)]
     Port {

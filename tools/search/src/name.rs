@@ -3,7 +3,7 @@
 use crate::words::whole;
 use crate::{Entry, Index, Kind};
 
-/// Words that ask for the counterpart of the name beside them.
+/// Words that ask for the counterpart of the name next to them.
 const AROUND: &str = "a alternative alternatives counterpart crate equivalent for in is like \
                       library module of package python replacement replaces rust the to tokio \
                       version what what's where";

@@ -26,7 +26,7 @@ const COVER: f32 = 0.8;
 const OF_SECTION: f32 = 0.6;
 /// How much an entry counts that no example shows.
 const NOT_SHOWN: f32 = 0.5;
-/// How much an entry's second example counts beside its first.
+/// How much an entry's second example counts next to its first.
 const LATER: f32 = 0.7;
 
 /// What a hit is of, by its place in the index.

@@ -92,7 +92,7 @@ impl Kind {
     }
 }
 
-/// Runs the command beside servers of these kinds, with their addresses in its environment.
+/// Runs the command with servers of these kinds, with their addresses in its environment.
 /// If the environment already has one, that server is not started. Returns the command's
 /// exit code, after the servers have ended.
 ///
@@ -123,7 +123,7 @@ pub fn with_servers(kinds: &[Kind], mut command: Command) -> io::Result<ExitCode
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Runs this program again, with the same arguments, beside the servers that examples of
+/// Runs this program again, with the same arguments, with the servers that examples of
 /// these names need. Returns nothing if the environment has all addresses already.
 ///
 /// # Errors

@@ -60,7 +60,7 @@ impl Server {
     /// When this is no PostgreSQL that runs, or as [`start`](Self::start).
     pub fn standby(&self) -> io::Result<Self> {
         let mut server = Self::new(self.kind)?;
-        // Beside the server itself, and not beside a link to it.
+        // Next to the server itself, and not next to a link to it.
         let program = self.program.canonicalize()?;
         let mut copy = server.command(&program.with_file_name("pg_basebackup"));
         copy.args([
@@ -258,7 +258,7 @@ impl Server {
                 command.args(["-D", &data, "-h", &host, "-p", &port]);
                 // What a killed process has written is not lost, only what a dead machine has.
                 let socket = "unix_socket_directories=";
-                // Many tests run at once.
+                // Many tests run at the same time.
                 for setting in ["fsync=off", "max_connections=400", socket] {
                     command.args(["-c", setting]);
                 }

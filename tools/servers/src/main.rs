@@ -1,4 +1,4 @@
-//! `with-servers [postgres redis nats mariadb] COMMAND...`: runs a command beside private
+//! `with-servers [postgres redis nats mariadb] COMMAND...`: runs a command with private
 //! servers, with their addresses in DATABASE_URL, REDIS_URL, NATS_URL and MYSQL_URL. Without
 //! a name, all of them. An address that is set already is left as it is.
 

@@ -1,4 +1,4 @@
-//! `asyncio-to-tokio`: find, read and copy the examples, and port, outside of a clone.
+//! `asyncio-to-tokio`: find, read and copy the examples, and port, outside a clone.
 //!
 //! The texts are in the binary, where the same code reads them as in a clone.
 

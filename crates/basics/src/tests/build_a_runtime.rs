@@ -85,7 +85,7 @@ fn at_most_512_blocking_calls_run_and_the_next_one_waits() {
     assert_eq!(begun.recv_timeout(limit), Ok(512));
 }
 
-/// In a process of its own, as the other tests share their environment.
+/// In a separate process, as the other tests share their environment.
 #[test]
 fn a_thread_for_each_core_unless_the_environment_or_the_code_says_otherwise() {
     use std::env;

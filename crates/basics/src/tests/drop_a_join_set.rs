@@ -29,7 +29,7 @@ impl Drop for Running {
     }
 }
 
-/// So many tasks that never end, beside the one that is given.
+/// So many tasks that never end, next to the one that is given.
 fn tasks<F>(count: usize, running: &Arc<AtomicUsize>, last: F) -> JoinSet<F::Output>
 where
     F: Future<Output = io::Result<()>> + Send + 'static,
@@ -81,7 +81,7 @@ async fn a_set_without_an_error_is_waited_for() {
     }
 }
 
-/// As in a `TaskGroup`: whoever aborts one task does not stop the others.
+/// As in a `TaskGroup`: aborting one task does not stop the others.
 #[tokio::test]
 async fn an_aborted_task_is_no_failure() {
     for shuts_down in [false, true] {

@@ -1,5 +1,5 @@
 //! The hook is one for the whole process: other tests' panics come as well, so each test
-//! looks for texts of its own.
+//! looks for its own texts.
 
 use std::panic::resume_unwind;
 use std::process::Command;
@@ -134,7 +134,7 @@ async fn a_second_call_reports_each_panic_twice() {
     assert_eq!(counts, [1, 2]);
 }
 
-/// What `Bounds` says: no task waits beside a full channel.
+/// What `Bounds` says: no task waits next to a full channel.
 #[tokio::test]
 async fn errors_beyond_the_bound_are_dropped() {
     let (sender, mut reports) = mpsc::channel(100);

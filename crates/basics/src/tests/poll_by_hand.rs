@@ -48,7 +48,7 @@ fn a_task_is_polled_only_when_it_is_woken() {
     assert_eq!(polls.get(), 2);
 }
 
-/// A sleep that is polled ten times, beside short ones, wakes its task once.
+/// A sleep that is polled ten times, next to short ones, wakes its task once.
 #[test]
 fn a_sleep_that_is_polled_again_keeps_one_timer() {
     let after = |millis| Sleep::until(Instant::now() + Duration::from_millis(millis));
@@ -117,7 +117,7 @@ fn a_sleep_of_tokio_panics_in_this_loop() {
     run_all(vec![sleeps]);
 }
 
-/// On a thread of its own, as the loop would wait forever for a timer that is lost.
+/// On a separate thread, as the loop would wait forever for a timer that is lost.
 #[test]
 fn timers_that_are_due_at_the_same_moment_all_wake_their_tasks() {
     let (ended, has_ended) = mpsc::channel();

@@ -13,7 +13,7 @@ use crate::replies_by_number::{Calls, Lost};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Replies to each request at once, from another task.
+/// Replies to each request immediately, from another task.
 fn echo(calls: &Arc<Calls<u64>>) -> mpsc::UnboundedSender<u64> {
     let (requests, mut receiver) = mpsc::unbounded_channel();
     let calls = Arc::clone(calls);
@@ -28,7 +28,7 @@ fn echo(calls: &Arc<Calls<u64>>) -> mpsc::UnboundedSender<u64> {
 
 #[test]
 fn a_reply_that_comes_before_the_call_is_awaited_is_kept() {
-    // `block_on` runs on a thread of its own, as an async main does.
+    // `block_on` runs on a separate thread, as an async main does.
     let runtime = tokio::runtime::Runtime::new().expect("it builds");
     runtime.block_on(async {
         let calls = Arc::new(Calls::default());
@@ -121,7 +121,7 @@ impl Wake for Asks {
     }
 }
 
-/// In a thread of its own, as it would block for ever on a lock that it holds.
+/// In a separate thread, as it would block forever on a lock that it holds.
 #[test]
 fn nobody_is_woken_under_the_lock() {
     for fails_all in [true, false] {

@@ -38,7 +38,7 @@ impl Store {
     }
 }
 
-/// Inserts all, and goes on after one failure. When it is cancelled or fails, it can be
+/// Inserts all, and continues after one failure. When it is cancelled or fails, it can be
 /// called again: what was not inserted is still there.
 async fn insert_all(batches: &mut Batches<u32>, store: &mut Store) -> Result<(), Broken> {
     let mut failed = false;

@@ -1,4 +1,4 @@
-//! Heartbeats beside a calculation; calculations that share a pool, or are given up.
+//! Heartbeats next to a calculation; calculations that share a pool, or are given up.
 
 use std::error::Error;
 use std::ops::Range;

@@ -120,7 +120,7 @@ fn serve(registry: Registry, routes: Router) -> anyhow::Result<()> {
     })
 }
 
-/// The awaits of any call that is made anew each time.
+/// The awaits of any call that is made again each time.
 fn spawn_at_each_await<T, E, Fut>(call: impl Fn() -> Fut + Send + 'static)
 where
     T: Send + 'static,

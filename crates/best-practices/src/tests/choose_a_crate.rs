@@ -646,7 +646,7 @@ mod tokio_graceful_shutdown_0_20 {
 
     type Done = Result<(), &'static str>;
 
-    /// Runs a parent with a child that takes so long to stop, beside one that fails.
+    /// Runs a parent with a child that takes so long to stop, next to one that fails.
     async fn stop(child_takes: Duration, limit: Duration) -> (bool, usize) {
         let stopped = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&stopped);

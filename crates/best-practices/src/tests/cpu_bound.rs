@@ -49,7 +49,7 @@ async fn never_more_than_its_threads_though_callers_give_up() {
     assert_eq!(most.load(SeqCst), 2);
 }
 
-/// Each waits for the others, so it ends only if all of them run at once.
+/// Each waits for the others, so it ends only if all of them run at the same time.
 #[tokio::test]
 async fn the_threads_of_the_runtime_begin_all_at_once() {
     let barrier = Arc::new(Barrier::new(50));

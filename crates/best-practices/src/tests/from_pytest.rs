@@ -72,7 +72,7 @@ async fn concurrent_captures_do_not_mix() {
     tasks.join_all().await;
 }
 
-/// In a process of its own: in this one, other tests have subscribers.
+/// In a separate process: in this one, other tests have subscribers.
 #[test]
 fn a_line_that_another_test_runs_first_is_captured() {
     fn line() {

@@ -1,4 +1,4 @@
-//! What `calculate_primes` returns, and which tasks run meanwhile.
+//! What `calculate_primes` returns, and which tasks run in the meantime.
 
 use std::sync::mpsc;
 

@@ -159,7 +159,7 @@ async fn a_request_without_a_route_is_traced_and_answered_by_the_fallback()
     Ok(())
 }
 
-/// The trap: a task starts a trace of its own, unless it is given the span.
+/// The trap: a task starts its own trace, unless it is given the span.
 #[tokio::test]
 async fn the_parent_of_a_spawned_task() -> Result<(), BoxError> {
     let collected = collect();

@@ -97,7 +97,7 @@ fn the_runtime_of_the_connection_ends() -> Result<(), BoxError> {
         let expected = "error sending request: client error (SendRequest): \
                         dispatch task is gone: runtime dropped the dispatch task";
         assert_eq!(text, expected);
-        // The next one opens a connection of its own.
+        // The next one opens its own connection.
         fetch(&shared, &slow).await.expect("it is opened anew");
     })?;
     assert!(start.elapsed() < Duration::from_secs(4));
@@ -121,7 +121,7 @@ fn twenty_tests_in_one_runtime() -> Result<(), BoxError> {
     })
 }
 
-/// What one test leaves behind goes on while nobody is in `block_on`.
+/// What one test leaves behind continues while nobody is in `block_on`.
 #[test]
 fn the_shared_runtime_goes_on() {
     let (done, is_done) = std::sync::mpsc::channel();

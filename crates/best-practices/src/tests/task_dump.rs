@@ -94,7 +94,7 @@ async fn what_is_not_tracked_is_not_listed() {
     let tasks = Tasks::default();
     assert_eq!(step("outside", async { 1 }).await, 1);
     let parent = async {
-        // A task of its own is no step of its parent.
+        // A separate task is no step of its parent.
         let child = tokio::spawn(step("child", sleep(TENTH)));
         step("waits", child).await
     };

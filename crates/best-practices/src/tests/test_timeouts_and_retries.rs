@@ -121,7 +121,7 @@ fn paused_on_many_threads() {
     runtime.block_on(async { pause() });
 }
 
-/// The trap: on the paused clock a sleep of zero is ready at once, and a loop that polls
+/// The trap: on the paused clock a sleep of zero is ready immediately, and a loop that polls
 /// with it keeps the clock from moving.
 #[tokio::test(start_paused = true)]
 async fn a_sleep_of_zero_stops_the_paused_clock() {

@@ -84,7 +84,7 @@ async fn blocking_work_holds_the_clock() {
     assert!(timeout(MILLI, work).await.is_ok(), "20 ms within 1 ms");
 }
 
-/// It would have answered within moments, and the limit of a day passes at once.
+/// It would have answered within moments, and the limit of a day passes immediately.
 #[tokio::test(start_paused = true)]
 async fn a_socket_answers_too_late() -> io::Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -50,7 +50,7 @@ async fn one_batch_runs_at_a_time_and_a_slow_item_holds_up_its_batch() {
     }
 }
 
-/// Item 21 fails after 100 ms, beside one that would take 400 ms.
+/// Item 21 fails after 100 ms, next to one that would take 400 ms.
 #[tokio::test(start_paused = true)]
 async fn after_an_error_the_rest_of_the_batch_is_dropped_and_no_other_starts() {
     let start = Instant::now();

@@ -248,7 +248,7 @@ async fn items_need_only_be_send() {
     .await;
 }
 
-/// 1,250 rounds of four puts and four gets at once, half of which are aborted at some
+/// 1,250 rounds of four puts and four gets at a time, half of which are aborted at some
 /// moment. The others have to get through, and every item is taken once or still
 /// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -154,7 +154,7 @@ impl Drop for Repeated {
     }
 }
 
-/// However many events come meanwhile, a call takes those that waited at its start.
+/// However many events come during a call, a call takes those that waited at its start.
 #[tokio::test(start_paused = true)]
 async fn senders_that_keep_up_with_the_reader_do_not_hold_it() {
     let full = |dropped: &Arc<AtomicUsize>| {

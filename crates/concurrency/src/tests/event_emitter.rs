@@ -207,7 +207,7 @@ async fn a_listener_that_panics_is_told_and_the_others_are_called() {
     .await;
 }
 
-/// In a thread of its own, as it would block for ever on a lock that it holds.
+/// In a separate thread, as it would block forever on a lock that it holds.
 #[test]
 fn listeners_may_subscribe_unsubscribe_and_emit() {
     let (done, ended) = std::sync::mpsc::channel();

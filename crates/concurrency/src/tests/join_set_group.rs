@@ -60,7 +60,7 @@ async fn errors_of_the_same_moment_are_all_returned() {
     for number in 1..=2 {
         let together = Arc::clone(&together);
         tasks.spawn(async move {
-            // Each blocks a thread of its own, so neither can be aborted any more.
+            // Each blocks its own thread, so neither can be aborted any more.
             together.wait();
             Err(format!("error {number}").into())
         });

@@ -1,4 +1,4 @@
-//! How many operations run at once.
+//! How many operations run at the same time.
 
 use std::time::Duration;
 

@@ -231,7 +231,7 @@ impl Drop for Asks {
     }
 }
 
-/// In a thread of its own, as it would block for ever on a lock that it holds.
+/// In a separate thread, as it would block forever on a lock that it holds.
 #[test]
 fn after_a_comparison_that_panics_the_lock_is_released_before_the_item_is_dropped() {
     let (done, ended) = std::sync::mpsc::channel();
@@ -340,7 +340,7 @@ async fn items_need_only_be_send() {
     .await;
 }
 
-/// 1,250 rounds of four puts and four gets at once, half of which are aborted at some
+/// 1,250 rounds of four puts and four gets at a time, half of which are aborted at some
 /// moment. The others have to get through, and every item is taken once or still
 /// there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -196,7 +196,7 @@ async fn after_a_panic_the_key_is_free() {
 #[test]
 fn a_runtime_that_is_shut_down_gives_no_result() {
     let (report, reported) = std::sync::mpsc::channel();
-    // In a thread of its own, as a deadlock would block it.
+    // In a separate thread, as a deadlock would block it.
     std::thread::spawn(move || {
         let gone = Builder::new_current_thread().build().expect("a runtime");
         let handle = gone.handle().clone();

@@ -45,7 +45,7 @@ impl Job {
     }
 }
 
-/// A job of three milliseconds beside a group of its own with one of five; the body
+/// A job of three milliseconds next to a separate group with one of five; the body
 /// takes two.
 async fn nested(live: Live, inner: Result<u64, u64>) -> Result<u64, TaskErrors<u64>> {
     let group = task_group(async |group: TaskGroup<u64>| {

@@ -15,7 +15,7 @@ use crate::wait_with_timeout::wait;
 const MILLISECOND: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Has tasks end while the timeout expires, beside one that never ends: `wait` has not
+/// Has tasks end while the timeout expires, next to one that never ends: `wait` has not
 /// been polled in between.
 async fn all_that_have_ended_are_done() {
     let metrics = Handle::current().metrics();

@@ -58,7 +58,7 @@ struct App {
     folder: PathBuf,
 }
 
-/// A resource in use, in a struct of its own.
+/// A resource in use, in a separate struct.
 #[derive(Debug)]
 struct InUse<'a> {
     session: Pooled<Session>,

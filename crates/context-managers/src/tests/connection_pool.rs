@@ -104,7 +104,7 @@ fn takes(ticks: u32) -> Server {
     }
 }
 
-/// As many as the pool may have, at once and not one more.
+/// As many as the pool may have at the same time, and not one more.
 async fn all_of(pool: &Pool<Line>, size: usize) -> Vec<Pooled<Line>> {
     let mut all = Vec::new();
     while all.len() < size {

@@ -14,7 +14,7 @@ use super::support::poll_and_drop;
 use crate::savepoints::{Database, nested};
 
 const HOUR: Duration = Duration::from_secs(3_600);
-/// How long a test waits for what comes at once.
+/// How long a test waits for what comes immediately.
 const LIMIT: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(1);
 const TABLE: &str = "CREATE TABLE numbers (number INTEGER PRIMARY KEY)";

@@ -46,7 +46,7 @@ impl Job {
     }
 }
 
-/// A task that spawns one, beside one with a scope of its own.
+/// A task that spawns one, next to one with its own scope.
 async fn nested(live: &Live, inner: Result<u32, u32>) -> Result<u32, u32> {
     scope(async |outer: Scope<u32, u32>| {
         let (jobs, all) = (live.clone(), outer.clone());

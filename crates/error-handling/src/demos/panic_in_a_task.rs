@@ -19,7 +19,7 @@ async fn work(job: u32) {
 /// The jobs in the queue.
 type Jobs = Arc<Mutex<VecDeque<u32>>>;
 
-/// A function of its own: in the head of a `while let` the lock would be held during the
+/// A separate function: in the head of a `while let` the lock would be held during the
 /// work as well.
 async fn next(jobs: &Jobs) -> Option<u32> {
     jobs.lock().await.pop_front()

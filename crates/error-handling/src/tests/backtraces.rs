@@ -125,7 +125,7 @@ async fn a_span_trace_names_the_spans_across_tasks() {
     assert!(!without.contains("show_page"), "{without}");
 }
 
-/// The first trap. A process of its own, since the variables are read once.
+/// The first trap. A separate process, since the variables are read once.
 #[test]
 fn what_the_variables_switch_on() {
     const CHILD: &str = "PRINT_STATUS";

@@ -17,7 +17,7 @@ use crate::bulkhead::{Bulkhead, Full};
 const LONG: Duration = Duration::from_secs(120);
 const TICK: Duration = Duration::from_millis(1);
 
-/// Checks that nobody is in it: so many can run at once, so many wait, and no more.
+/// Checks that nobody is in it: so many can run at the same time, so many wait, and no more.
 async fn assert_empty(bulkhead: &Bulkhead, at_once: usize, waiting: usize) {
     let running = AtomicUsize::new(0);
     let calls = (0..at_once + waiting).map(|_| {

@@ -209,7 +209,7 @@ async fn in_the_very_moment() {
 #[test]
 fn a_call_that_is_always_busy_is_ended() {
     let (report, reported) = channel();
-    // In a thread of its own, as a failure would be a loop without end.
+    // In a separate thread, as a failure would be a loop without end.
     thread::spawn(move || {
         let runtime = Builder::new_current_thread().enable_time().build();
         let runtime = runtime.expect("a runtime");

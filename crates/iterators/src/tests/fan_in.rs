@@ -18,7 +18,7 @@ async fn any_number_of_producers() {
     }
 }
 
-/// The sender of the producer that panics is dropped, and the loop goes on to the end.
+/// The sender of the producer that panics is dropped, and the loop continues to the end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_panic_is_told_after_the_others_have_ended() {
     let sensors = [("west", 1), ("north", 2)];

@@ -12,7 +12,7 @@ use crate::paused_stream::pausable;
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// A controller that toggles all the time, beside a producer, each in a task.
+/// A controller that toggles all the time, next to a producer, each in a task.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_lost_however_often_it_is_paused() {
     for size in SIZES {

@@ -56,7 +56,7 @@ async fn both_yield_the_same_order() {
     assert_eq!(walk_with_stack(tree()).collect::<Vec<_>>().await, lines);
 }
 
-/// The trap, in a process of its own. The one with a stack reads the same tree.
+/// The trap, in a separate process. The one with a stack reads the same tree.
 #[test]
 fn a_deep_tree_overflows_the_stack_of_the_recursion_and_ends_the_process() {
     const CHILD: &str = "RECURSIVE_GENERATOR_CHILD";

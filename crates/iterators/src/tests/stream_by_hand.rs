@@ -44,7 +44,7 @@ fn a_counter_can_be_made_outside_of_a_runtime() {
     drop(Counter::new(1..3, DELAY));
 }
 
-/// Makes its sleep anew in each poll, and drops it with the poll.
+/// Makes a new sleep in each poll, and drops it with the poll.
 struct Anew;
 
 impl Stream for Anew {

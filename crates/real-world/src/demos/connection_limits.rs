@@ -86,7 +86,7 @@ fn client() -> reqwest::Result<Client> {
     builder.timeout(Duration::from_secs(5)).build()
 }
 
-/// Six requests to one server and two to the other, all at once.
+/// Six requests to one server and two to the other, all at the same time.
 async fn ask_both(client: &LimitedClient, servers: [&Server; 2]) -> Result<(), Failure> {
     let [a, b] = servers;
     try_join_all([a, b, a, b, a, a, a, a].map(|server| async {

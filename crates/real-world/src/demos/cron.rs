@@ -1,5 +1,5 @@
-//! Nights around the changes of the clocks. They pass at once: after each run, the clock
-//! is set to just before the next one.
+//! Nights around the changes of the clocks. Nobody waits for a night: after each run, the
+//! clock is set to just before the next one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Downloads that break, stall, change meanwhile, or meet a server that ignores ranges.
+//! Downloads that break, stall, change in between, or meet a server that ignores ranges.
 
 use std::collections::VecDeque;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Permits that come back too early, all at once, and one by one.
+//! Permits that come back too early, all together, and one by one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::semaphore_rate_limiter::RateLimiter;
 
-/// Limits how many calls run at once, and nothing else.
+/// Limits how many calls run at the same time, and nothing else.
 async fn hold_while_it_runs(name: u32, permits: &Semaphore) -> Result<(), AcquireError> {
     let _permit = permits.acquire().await?;
     println!("call {name}");

@@ -1,4 +1,4 @@
-//! Accounts: readers and the writer at once, another program, and callers that leave.
+//! Accounts: readers next to the writer, another program, and callers that leave.
 
 use std::error::Error;
 use std::fmt;

@@ -16,7 +16,7 @@ use crate::upload_server::{Limits, UploadStore};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Returns a body that begins with `text` and then neither goes on nor ends.
+/// Returns a body that begins with `text` and then neither continues nor ends.
 fn stalled(text: &'static str) -> Body {
     let begin = stream::iter([Ok::<_, Infallible>(text)]);
     Body::wrap_stream(begin.chain(stream::pending()))

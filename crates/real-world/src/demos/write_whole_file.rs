@@ -1,4 +1,4 @@
-//! A file that is replaced: at once, half, and while somebody reads.
+//! A file that is replaced: whole, half, and while somebody reads.
 
 use std::error::Error;
 use std::path::Path;

@@ -393,7 +393,7 @@ async fn rpc_over_one_connection(connections: usize) -> Started {
     })
 }
 
-/// Attacks, then stops the server beside peers that stay, and looks for what is left.
+/// Attacks, then stops the server while peers stay, and looks for what is left.
 async fn attack(start: impl AsyncFn(usize) -> Started) -> io::Result<()> {
     let before = tasks();
     let Running { target, stop } = start(CONNECTIONS).await?;

@@ -267,7 +267,7 @@ async fn leaves_others_alone(work: impl AsyncFn(&Path)) -> io::Result<()> {
 }
 
 /// Not listed: `multipart_form` writes into a folder that is the server's own, and
-/// `unix_socket` has a case of its own.
+/// `unix_socket` has its own case.
 #[tokio::test]
 async fn other_peoples_files_stay_as_they_are() -> Result<(), Failure> {
     leaves_others_alone(async |folder| {

@@ -542,7 +542,7 @@ fn spawn_answer(stream: TcpStream, limits: rpc_over_one_connection::Limits) {
     ));
 }
 
-/// Converts with a client, and fails with an error of its own.
+/// Converts with a client, and fails with its own error.
 struct Translate(Client);
 
 impl Convert for Translate {

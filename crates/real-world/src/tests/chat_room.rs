@@ -105,7 +105,7 @@ async fn a_closed_room_delivers_what_waits() {
     assert_eq!(ana.messages.recv().await, None);
 }
 
-/// One member sends a burst; returns how many of ten were cut off meanwhile.
+/// One member sends a burst; returns how many of ten were cut off during it.
 async fn cut_off_by_a_burst(pace: Duration) -> usize {
     const BURST: usize = 300;
     let room = Room::<String>::new(16, pace);

@@ -149,7 +149,7 @@ async fn who_ends_the_side_and_reads_late_gets_all_or_an_error() -> io::Result<(
     .await
 }
 
-/// More than the system holds, with the reader in a task beside the writer.
+/// More than the system holds, with the reader in a task next to the writer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_reader_beside_a_writer_gets_all_or_an_error_and_ends() -> io::Result<()> {
     each_server(2_000, async |_, stream, talk| {
@@ -180,7 +180,7 @@ async fn who_leaves_with_bytes_unread_leaves_nothing_running() -> io::Result<()>
 }
 
 /// The client reads when the limits of the server have run out. A stream of bytes without
-/// an end of its own must then end with an error, or a part passes for the whole.
+/// its own end must then end with an error, or a part passes for the whole.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_limit_that_cuts_an_answer_off_is_seen() -> io::Result<()> {
     each_server(200_000, async |_, stream, talk| {

@@ -27,7 +27,7 @@ const PIECES: usize = 5;
 /// Tells the child process where to work.
 const FOLDER: &str = "FILE_PROCESSOR_TEST_FOLDER";
 
-/// Writes the input in so many pieces, each at once and a millisecond apart.
+/// Writes the input in so many pieces, each as a whole and a millisecond apart.
 struct Slowly {
     pieces: usize,
     running: AtomicUsize,

@@ -2,7 +2,7 @@
 //!
 //! After each kind of peer the server must still serve an honest client. What it keeps of
 //! a peer is counted as the bytes that the peer could push and has not got back, and what
-//! it serves at once as the peers that have an answer and no end.
+//! it serves at the same time as the peers that have an answer and no end.
 #![allow(dead_code, reason = "the twins need less of it")]
 
 use std::fmt::{self, Display};
@@ -36,7 +36,7 @@ const RECOVERY: Duration = Duration::from_secs(20);
 const SYSTEM: usize = 200_000;
 /// What a peer pushes if nobody stops it.
 const MUCH: usize = 4 << 20;
-/// How many connections each server serves at once.
+/// How many connections each server serves at the same time.
 pub const CONNECTIONS: usize = 8;
 /// The buffers of sockets, so that the system holds little.
 const BUFFER: u32 = 16 * 1024;
@@ -123,7 +123,7 @@ pub fn tcp(address: SocketAddr) -> Arc<dyn Fn(bool) -> Opened + Send + Sync> {
     })
 }
 
-/// Requests begin at once.
+/// Requests begin immediately.
 pub fn at_once() -> Arc<dyn Fn(BoxStream) -> Opened + Send + Sync> {
     Arc::new(|stream| async { Ok(stream) }.boxed())
 }

@@ -289,7 +289,7 @@ fn memory() -> usize {
     number.and_then(|number| number.parse().ok()).unwrap_or(0)
 }
 
-/// In a process of its own, as the memory of other tests would count.
+/// In a separate process, as the memory of other tests would count.
 #[test]
 fn ten_thousand_in_turn_and_a_thousand_at_once() {
     const ALONE: &str = "HTTP_SERVER_ALONE";

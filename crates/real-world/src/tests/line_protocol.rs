@@ -42,7 +42,7 @@ async fn start(
     Ok((address, stop, tokio::spawn(server.serve(listener))))
 }
 
-/// Sends all at once, and returns all answers.
+/// Sends all together, and returns all answers.
 async fn ask(address: SocketAddr, lines: &[u8]) -> io::Result<String> {
     let mut stream = TcpStream::connect(address).await?;
     stream.write_all(lines).await?;

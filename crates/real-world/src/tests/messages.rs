@@ -1,4 +1,4 @@
-//! What Tokio, the crates beside it and the standard library print when something is
+//! What Tokio, the crates next to it and the standard library print when something is
 //! wrong: a program provokes each of their messages in `docs/messages.tsv`.
 
 use std::collections::BTreeMap;

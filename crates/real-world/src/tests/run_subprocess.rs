@@ -172,7 +172,7 @@ async fn lines_of_all_kinds() {
     ));
 }
 
-/// As `readline` of asyncio, which raises an error and then goes on.
+/// As `readline` of asyncio, which raises an error and then continues.
 #[tokio::test]
 async fn after_a_line_that_is_too_long_the_next_lines_follow() -> io::Result<()> {
     let long = LONGEST_LINE + 9_000;

@@ -252,7 +252,7 @@ fn go_rate_of_fifteen_threads_exactly_the_burst_gets_through() {
     }
 }
 
-/// Callers that wait beside callers that do not: never more than the limit, and nobody is
+/// Callers that wait next to callers that do not: never more than the limit, and nobody is
 /// left behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn limits_waiters_beside_others_on_threads_keep_to_the_rate() {

@@ -252,7 +252,7 @@ async fn what_was_changed_is_not_overwritten_by_an_older_load() {
             } else {
                 cache.remove(&1);
             }
-            // The next begins a load of its own beside the first, or has no need to.
+            // The next begins its own load next to the first, or has no need to.
             sleep(TICK).await;
             ask().await
         };
@@ -378,7 +378,7 @@ async fn a_value_may_use_the_cache_when_it_is_dropped() {
     let cache = TtlCache::new(1, 10 * TICK);
     assert!(nosy.0.set(cache.clone()).is_ok());
     let (report, reported) = std::sync::mpsc::channel();
-    // In a thread of its own, as a deadlock would block it.
+    // In a separate thread, as a deadlock would block it.
     std::thread::spawn(move || {
         let mut builder = Builder::new_current_thread();
         let runtime = builder.enable_all().start_paused(true).build();

@@ -11,7 +11,7 @@ use super::support::{soon, tasks};
 use crate::udp_server::{LONGEST, receive, serve};
 
 /// Garbage of all lengths, from sockets that are gone when their answers come, and far
-/// more than are answered at once.
+/// more than are answered at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_flood_leaves_an_honest_client_served_and_nothing_behind() -> io::Result<()> {
     const AT_ONCE: usize = 8;

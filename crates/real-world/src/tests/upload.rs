@@ -66,7 +66,7 @@ impl Store {
         }
     }
 
-    /// Writes the body to a file beside the target, which nobody sees half written.
+    /// Writes the body to a file next to the target, which nobody sees half written.
     async fn write(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! A setting that is changed, by two tasks at once, and deleted.
+//! A setting that is changed, by two tasks at the same time, and deleted.
 
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

@@ -1,4 +1,4 @@
-//! A service with two handlers at once: an error, a slow handler, and the stop.
+//! A service with two handlers at the same time: an error, a slow handler, and the stop.
 
 use std::error::Error;
 use std::process;
@@ -59,7 +59,7 @@ pub async fn run() -> Result<(), Failure> {
     let service = serve(client.clone(), requests, limits, stop.clone(), greet);
     let service = tokio::spawn(service);
     at(400).await;
-    println!("Three requests, two handlers at once:");
+    println!("Three requests, two handlers at the same time:");
     join_all(["Ada", "Bob", "Cid"].map(|name| ask(&client, &subject, name, 1000))).await;
 
     at(1000).await;

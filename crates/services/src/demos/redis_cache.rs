@@ -37,7 +37,7 @@ fn show(result: Result<String, LoadError<&'static str>>) -> String {
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
-    // Keys of its own: another run may use the same server.
+    // Separate keys: another run may use the same server.
     let prefix = format!("prices:{}:", process::id());
     let limit = Duration::from_secs(1);
     let cache = async || {

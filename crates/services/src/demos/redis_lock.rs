@@ -29,7 +29,7 @@ impl Store {
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
-    // A lock of its own: another run may use the same server.
+    // A separate lock: another run may use the same server.
     let name = format!("lock:{}", process::id());
     let ttl = Duration::from_millis(600);
     let first = RedisLock::new(Redis::connect(&url, ttl).await?, &name, ttl);

@@ -43,7 +43,7 @@ pub async fn run() -> Result<(), Failure> {
     let mut redis = Client::open(url.as_str())?
         .get_multiplexed_async_connection()
         .await?;
-    // A name of its own: another run may use the same server.
+    // A separate name: another run may use the same server.
     let name = format!("news:{}", process::id());
     admit(&mut redis, &name).await?;
     let info = url.into_connection_info()?;

@@ -25,7 +25,7 @@ async fn call(process: u32, limiter: &RateLimiter<Redis>, user: &str) {
 
 pub async fn run() -> Result<(), Box<dyn Error + Send + Sync>> {
     let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
-    // Keys of its own: another run may use the same server.
+    // Separate keys: another run may use the same server.
     let prefix = format!("rate_limit:{}:", process::id());
     let second = Duration::from_secs(1);
     let limiter = async || {

@@ -14,7 +14,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 pub async fn run() -> Result<(), Failure> {
     let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
-    // A key of its own: another run may use the same server.
+    // A separate key: another run may use the same server.
     let key = format!("count:{}", process::id());
     let mut redis = Redis::connect(&url, Duration::from_millis(500)).await?;
     let start = Instant::now();

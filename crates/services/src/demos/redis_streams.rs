@@ -40,7 +40,7 @@ async fn complete(
 
 pub async fn run() -> Result<(), Failure> {
     let url = env::var("REDIS_URL").map_err(|_| "set REDIS_URL")?;
-    // A stream of its own: another run may use the same server.
+    // A separate stream: another run may use the same server.
     let stream = format!("jobs:{}", process::id());
     let pause = Duration::from_millis(500);
     let queue = Queue {
@@ -53,7 +53,7 @@ pub async fn run() -> Result<(), Failure> {
     let mut redis = Redis::connect(&url, Duration::from_secs(1)).await?;
     let block = Duration::from_millis(100);
     let worker = async |name| {
-        // A connection of its own, as it blocks.
+        // A separate connection, as it blocks.
         let redis = Redis::connect(&url, block + CALL).await?;
         Ok::<_, Failure>(Worker::new(redis, queue.clone(), name, block))
     };

@@ -1,6 +1,6 @@
 //! Processes that share work, half of them twins in Python: killed, stopped for longer
 //! than a lease, cut off, with clocks apart, with connections that go silent, with a
-//! server that is killed, hangs, is full or read-only, beside a long transaction, with
+//! server that is killed, hangs, is full or read-only, with a long transaction, with
 //! other settings, and with a long backlog. `faults` lists which of them meet what.
 //!
 //! A few times each; as often as the chapter says with `ATTACKS=full`.

@@ -737,7 +737,7 @@ async fn until_silent(
     between(server, began, async |_client| pending().await).await
 }
 
-/// Without a ping, the call would wait for ever.
+/// Without a ping, the call would wait forever.
 #[tokio::test]
 async fn a_server_that_vanishes_is_noticed() {
     let began = Arc::new(Notify::new());
@@ -833,7 +833,7 @@ async fn a_stream_that_is_answered_early_is_dropped_and_the_answer_arrives() {
     }
 }
 
-/// Without a ping, its handler would wait for ever.
+/// Without a ping, its handler would wait forever.
 #[tokio::test]
 async fn a_client_that_vanishes_is_noticed_and_its_handler_is_dropped() {
     let (guard, began) = (Arc::new(()), Arc::new(Notify::new()));

@@ -102,7 +102,7 @@ async fn complete(client: &mut Client, job: &Job) -> Result<(), QueueError> {
     Ok(transaction.commit().await?)
 }
 
-/// Works for ever.
+/// Works forever.
 async fn work(mut client: Client, jobs: JobQueue) -> Result<(), QueueError> {
     loop {
         let Some(job) = jobs.claim(&client).await? else {
@@ -473,7 +473,7 @@ async fn a_subselect_may_claim_all_jobs() {
     queue.end().await;
 }
 
-/// Without the lock, programs that start at once fail.
+/// Without the lock, programs that start at the same time fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn many_programs_create_the_table() {

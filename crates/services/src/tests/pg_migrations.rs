@@ -29,7 +29,7 @@ async fn connect_to(url: &str, schema: &str) -> Client {
     client
 }
 
-/// A schema of its own.
+/// A separate schema.
 struct Schema {
     name: String,
     url: String,

@@ -197,7 +197,7 @@ async fn batches_of_any_size() {
     }
 }
 
-/// Writers that change one row, and relays on many connections: never two at once.
+/// Writers that change one row, and relays on many connections: never two at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn many_relays_keep_the_order_of_the_changes() {
@@ -633,7 +633,7 @@ async fn an_order_that_is_rolled_back_has_no_event() {
     outbox.end().await;
 }
 
-/// Without the lock, programs that start at once fail.
+/// Without the lock, programs that start at the same time fail.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn many_programs_create_the_tables() {

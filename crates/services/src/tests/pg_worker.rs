@@ -422,7 +422,7 @@ async fn a_hundred_thousand_notifications_and_the_longest_wake_it_and_do_no_harm
     soon(running).await.expect("it does not panic");
 }
 
-/// Some jobs take longer than their lease, which is extended meanwhile.
+/// Some jobs take longer than their lease, which is extended during the work.
 #[tokio::test]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn at_most_concurrency_jobs_run_and_a_process_takes_two_connections_more() {

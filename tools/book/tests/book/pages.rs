@@ -1,4 +1,4 @@
-//! What the pages show, and what stands beside them.
+//! What the pages show, and what is next to them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -12,7 +12,7 @@ use proc_macro::TokenStream;
 /// is the reading order. What runs is the `main` of `src/NAME.rs`: an async one below
 /// `#[tokio::main]`, which [`macro@main`] leaves async, or a `pub fn main()` that makes its own
 /// runtime. If there is a `src/demos/NAME.rs`, its `pub async fn run()` runs instead, and the
-/// `main` beside the pattern is only compiled.
+/// `main` next to the pattern is only compiled.
 ///
 /// The future has to be `Send`, so that what a reader pastes also works inside
 /// `tokio::spawn`. An example that is about the opposite says why: `send: no (why)`.
@@ -93,7 +93,7 @@ fn write(src: &Path, provide: &str) -> Result<String, String> {
 }
 
 /// Stands for `tokio::main` in a section: it leaves the async function as it is, but public,
-/// so that the harness can await it on the clock of its choice. Beside it, it puts what
+/// so that the harness can await it on the clock of its choice. Next to it, it puts what
 /// `tokio::main` makes of its arguments: the runtime on which the function would run.
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, function: TokenStream) -> TokenStream {
