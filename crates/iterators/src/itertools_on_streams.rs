@@ -10,7 +10,9 @@
 //!
 //! Streams have no `groupby` and no `tee`. For `groupby`, collect a group in a `Vec`
 //! inside `stream!`, and yield it when the key changes. For `tee`, send the items to a
-//! `broadcast` channel. For `sorted`, collect first. For `max`, use `fold`.
+//! `broadcast` channel. For `sorted`, collect first. For `max`, use `fold`. To drop
+//! duplicates, write `filter(|key| ready(seen.insert(*key)))` with a `HashSet`, which
+//! grows with each new key.
 //!
 //! Trap: If you read on after `take_while`, `any` or `all`, one item is missing, because
 //! they consume the item at which they stop. To keep that item, use `peekable`, which

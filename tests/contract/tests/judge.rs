@@ -116,61 +116,70 @@ fn each_clause_is_said_or_shown() {
     let names = names.expect("the table of names").into_iter();
     let names: BTreeMap<String, Status> =
         names.map(|(_, row)| (row.name, row.status)).collect();
-    let is_there = |place: &str| match place.strip_prefix("chapter ") {
-        Some(chapter) => is_chapter(chapter),
-        None if place.contains('/') => {
-            workspace.example(place).is_ok() || is_shown(&workspace, place)
-        }
-        None => ["row", "message", "here", "types"].contains(&place),
-    };
     let (mut seen, mut problems) = (BTreeSet::new(), Vec::new());
     let mut last = String::new();
     for it in clauses() {
-        let ports: &[&str] = match it.verdict.as_str() {
-            "same" => &["-"],
-            "differs" => &["silent", "hangs", "loud", "looks different"],
-            "none" => &["-", "loud"],
-            _ => &[],
-        };
-        let status = names.get(&it.name);
-        let shows = it.is_tried() || it.said == "types" || is_shown(&workspace, &it.said);
         let (fact, _) = it.id.split_once('@').unwrap_or((&it.id, ""));
         let follows = fact == last || !it.id.contains('@');
-        for (holds, problem) in [
-            (seen.insert(it.id.clone()), "there twice"),
-            (status.is_some(), "its name is not in the table of names"),
-            (!it.clause.is_empty(), "no clause"),
-            (!it.tests.is_empty(), "no test asks for it"),
-            (is_there(&it.said), "what `said` names is not there"),
-            (it.has_probe(), "no group tries it, and nothing says why"),
-            (
-                ports.contains(&&*it.port),
-                "no such verdict, or not for a port",
-            ),
-            (
-                (it.verdict == "same") == (it.in_rust == "-"),
-                "`in_rust` is of what is not the same",
-            ),
-            (
-                it.verdict != "same" || shows,
-                "nothing shows that it is the same",
-            ),
-            (
-                it.verdict != "differs" || status != Some(&Status::Direct),
-                "it differs, but the table of names calls the counterpart direct",
-            ),
-            (
-                follows || !it.clause.starts_with("The same"),
-                "it does not follow the clause that is the same",
-            ),
-        ] {
-            if !holds {
-                problems.push(format!("{}: {problem}", it.id));
-            }
+        let mut wrong = wrong_in_row(&workspace, names.get(&it.name), &it);
+        if !seen.insert(it.id.clone()) {
+            wrong.push("there twice");
         }
+        if !follows && it.clause.starts_with("The same") {
+            wrong.push("it does not follow the clause that is the same");
+        }
+        problems.extend(wrong.into_iter().map(|what| format!("{}: {what}", it.id)));
         last = fact.to_owned();
     }
     assert!(problems.is_empty(), "{problems:#?}");
+}
+
+/// Returns what a row lacks, and where its columns contradict each other. The status is that
+/// of its name.
+fn wrong_in_row(
+    workspace: &Workspace,
+    status: Option<&Status>,
+    it: &Clause,
+) -> Vec<&'static str> {
+    let is_there = |place: &str| match place.strip_prefix("chapter ") {
+        Some(chapter) => is_chapter(chapter),
+        None if place.contains('/') => {
+            workspace.example(place).is_ok() || is_shown(workspace, place)
+        }
+        None => ["row", "message", "here", "types"].contains(&place),
+    };
+    let ports: &[&str] = match it.verdict.as_str() {
+        "same" => &["-"],
+        "differs" => &["silent", "hangs", "loud", "looks different"],
+        "none" => &["-", "loud"],
+        _ => &[],
+    };
+    let shows = it.is_tried() || it.said == "types" || is_shown(workspace, &it.said);
+    let rules = [
+        (status.is_some(), "its name is not in the table of names"),
+        (!it.clause.is_empty(), "no clause"),
+        (!it.tests.is_empty(), "no test asks for it"),
+        (is_there(&it.said), "what `said` names is not there"),
+        (it.has_probe(), "no group tries it, and nothing says why"),
+        (
+            ports.contains(&&*it.port),
+            "no such verdict, or not for a port",
+        ),
+        (
+            (it.verdict == "same") == (it.in_rust == "-"),
+            "`in_rust` is of what is not the same",
+        ),
+        (
+            it.verdict != "same" || shows,
+            "nothing shows that it is the same",
+        ),
+        (
+            it.verdict != "differs" || status != Some(&Status::Direct),
+            "it differs, but the table of names calls the counterpart direct",
+        ),
+    ];
+    let broken = rules.into_iter().filter(|(holds, _)| !holds);
+    broken.map(|(_, problem)| problem).collect()
 }
 
 /// Whether a place names what shows a clause: a test of the example, or a line that is in

@@ -450,3 +450,28 @@ async fn a_connection_is_used_again() {
     assert!(ids.len() <= 2, "{} connections", ids.len());
     setting.close().await;
 }
+
+/// As a server does after its `wait_timeout`: "server has gone away" in Python.
+#[tokio::test]
+#[cfg_attr(no_mariadb, ignore = "mariadb-server is not installed")]
+async fn an_idle_connection_that_the_server_closed_is_replaced_and_a_held_one_fails() {
+    let mut setting = Setting::new(LIMITS).await;
+    let mut held = setting.database.connection().await.expect("it runs");
+    let idle = setting.database.connection().await.expect("it runs");
+    let ids = [held.id(), idle.id()];
+    drop(idle);
+    for id in ids {
+        let kill = setting.admin.query_drop(format!("KILL {id}")).await;
+        kill.expect("it is there");
+    }
+    while setting.count("TRUE").await > 0 {
+        sleep(TENTH).await;
+    }
+    let error = held.query_drop("SELECT 1").await.expect_err("it is closed");
+    assert!(error.to_string().contains("killed"), "{error}");
+    drop(held);
+    for number in 0..2 {
+        assert_eq!(answer(&setting.database, number).await.ok(), Some(number));
+    }
+    setting.close().await;
+}
