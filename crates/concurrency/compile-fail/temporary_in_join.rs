@@ -1,5 +1,5 @@
 //~ E0716 temporary value dropped while borrowed
-//! A call in a `join!` borrows a value that is made in its arguments. Make it before, by `let`.
+//! A call in a `join!` borrows a value that is made in its arguments: make it before.
 //!
 //! example: gather_results
 
