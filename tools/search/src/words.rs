@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize, Serializer};
 
 /// Words that say nothing of what is searched.
 const STOP_WORDS: &[&str] = &[
-    "a", "about", "after", "all", "an", "and", "any", "are", "as", "asyncio", "at", "be",
-    "before", "but", "by", "can", "could", "do", "does", "doing", "for", "from", "get",
-    "has", "have", "how", "i", "if", "in", "instead", "into", "is", "it", "its", "just",
-    "like", "me", "my", "need", "no", "not", "of", "on", "one", "or", "our", "out",
-    "over", "python", "rust", "s", "should", "so", "some", "t", "that", "the", "their",
-    "them", "then", "there", "these", "they", "this", "to", "tokio", "up", "use",
-    "using", "want", "was", "we", "what", "when", "where", "which", "while", "why",
-    "will", "with", "without", "would", "you",
+    "a", "about", "after", "all", "almost", "an", "and", "any", "are", "as", "asyncio",
+    "at", "be", "before", "but", "by", "can", "could", "do", "does", "doing", "for",
+    "from", "get", "has", "have", "how", "i", "if", "in", "instead", "into", "is", "it",
+    "its", "just", "like", "me", "my", "need", "no", "not", "of", "on", "one", "or",
+    "our", "out", "over", "python", "rust", "s", "should", "so", "some", "t", "that",
+    "the", "their", "them", "then", "there", "these", "they", "this", "to", "tokio",
+    "up", "use", "using", "want", "was", "we", "what", "when", "where", "which", "while",
+    "why", "will", "with", "without", "would", "you",
 ];
 
 /// Returns the words of a text, in lower case, without those that say nothing. A name such
