@@ -95,4 +95,4 @@ async fn main() {
     futures::future::join_all(std::env::args().skip(1).map(look_up)).await;
 }
 
-//@ try: localhost:1 localhost:2 localhost:3 localhost:4 -> localhost:4: the queue is full
+//@ try: localhost:1 localhost:2 localhost:3 localhost:4 localhost:5 localhost:6 localhost:7 localhost:8 localhost:9 localhost:10 localhost:11 localhost:12 -> : the queue is full
