@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn the_page_has_every_figure_and_says_what_is_lost() {
-        let lost = "Where Rust loses:\n\n- [some &#60;work&#62;](#some_work), beside other: 0.75.";
+        let lost = "Where Rust loses:\n\n- [some &#60;work&#62;](#some_work), next to other: 0.75.";
         assert!(made("peer_by_ours", 0.75).contains(lost));
         let lost = "Where the crate is cheaper: nowhere in this table.";
         assert!(made("ours_by_peer", 0.5).contains(lost));
