@@ -22,8 +22,11 @@ struct Page<'a> {
     contents: &'a Contents<'a>,
     entry: &'a Entry<'a>,
     /// The header's prose, in which the names of other examples are links: each paragraph
-    /// with its text.
-    paragraphs: Vec<(&'a Paragraph, String)>,
+    /// with its text. These stand before the program, up to the first trap, so that the
+    /// program begins on the first screen.
+    answer: Vec<(&'a Paragraph, String)>,
+    /// These stand after the program.
+    notes: Vec<(&'a Paragraph, String)>,
     /// The Rust program without its header, and what was before it.
     program: &'a str,
     header_text: &'a str,
@@ -40,7 +43,10 @@ struct Page<'a> {
 pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<String> {
     let example = entry.example;
     let paragraphs = example.header.paragraphs.iter();
-    let paragraphs = paragraphs.map(|it| (it, linked(contents, entry, it)));
+    let mut answer: Vec<_> = paragraphs
+        .map(|it| (it, linked(contents, entry, it)))
+        .collect();
+    let notes = answer.split_off(length_of_answer(&example.header.paragraphs));
     let (rust, python) = rows(entry);
     let speed = contents.speed.iter();
     let measured = speed.flat_map(Speed::all);
@@ -51,7 +57,8 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
     let page = Page {
         contents,
         entry,
-        paragraphs: paragraphs.collect(),
+        answer,
+        notes,
         program,
         header_text: entry.source.strip_suffix(program).unwrap_or_default(),
         rust,
@@ -61,6 +68,18 @@ pub fn page<'a>(contents: &'a Contents<'a>, entry: &'a Entry<'a>) -> Result<Stri
         blocks: blocks.collect(),
     };
     Ok(page.render()?)
+}
+
+/// Returns how many paragraphs stand before the program: what it does, its bounds, and its
+/// first trap.
+fn length_of_answer(paragraphs: &[Paragraph]) -> usize {
+    let is_note = |it: &Paragraph| !matches!(it.label, None | Some("Bounds"));
+    let first = paragraphs.iter().position(is_note);
+    let first = first.unwrap_or(paragraphs.len());
+    let has_trap = paragraphs
+        .get(first)
+        .is_some_and(|it| it.label == Some("Trap"));
+    first + usize::from(has_trap)
 }
 
 /// Crates that the Rust Playground certainly has, in their newest versions.
@@ -83,6 +102,20 @@ const PLAYGROUND: &str =
 const IN_ADDRESS: usize = 7500;
 
 impl Page<'_> {
+    /// Returns what the notes are, as in `2 more traps, in production`.
+    fn names_of_notes(&self) -> Option<String> {
+        let labels = self.notes.iter().filter_map(|it| it.0.label);
+        let (traps, others): (Vec<_>, Vec<_>) = labels.partition(|it| *it == "Trap");
+        let traps = match traps.len() {
+            0 => None,
+            1 => Some("1 more trap".to_owned()),
+            count => Some(format!("{count} more traps")),
+        };
+        let others = others.into_iter().map(str::to_lowercase);
+        let names: Vec<String> = traps.into_iter().chain(others).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
     /// Returns where the Rust Playground runs the program as it is, if it can. The page's
     /// script adds the program.
     fn playground(&self) -> Option<&'static str> {

@@ -229,7 +229,10 @@ fn each_trap_and_each_crate_has_its_row() {
     );
     assert!(row.contains("href=\"real-world/ttl_cache.html\""), "{row}");
     let page = &pages["real-world/ttl_cache.html"];
-    assert!(page.contains("<div class=\"box in-production\">"));
+    // The first trap stands before the program, the notes after it.
+    let places = ["box trap", "bar", "notes", "box in-production"];
+    let places = places.map(|it| page.find(&format!("<div class=\"{it}\"")).expect(it));
+    assert!(places.is_sorted(), "{places:?}");
 }
 
 #[test]
