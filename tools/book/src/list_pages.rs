@@ -144,8 +144,9 @@ impl<'a> ByName<'a> {
 }
 
 impl<'a> ByQuestion<'a> {
-    /// Returns the questions by the sections and the chapters of their best answers.
-    fn groups(&self) -> Vec<(&'a str, Vec<&'a Question>)> {
+    /// Returns the questions by the sections and the chapters of their best answers, and
+    /// there by their answers.
+    fn groups(&self) -> Vec<(&'a str, Vec<Answered<'a>>)> {
         let sections = self.0.workspace.read_sections();
         let sections = sections.map(|it| (it.name.as_str(), it.name.as_str()));
         let chapters = self.0.chapters.iter();
@@ -155,12 +156,27 @@ impl<'a> ByQuestion<'a> {
                 let best = question.examples.first();
                 best.is_some_and(|it| it.split(['/', '#']).next() == Some(group))
             });
-            (title, questions.collect::<Vec<_>>())
+            (title, answered(questions))
         });
         groups
             .filter(|(_, questions)| !questions.is_empty())
             .collect()
     }
+}
+
+/// Questions that the same examples answer, and these.
+type Answered<'a> = (Vec<&'a str>, &'a [String]);
+
+/// Returns the questions by their answers, in the order in which the answers come first.
+fn answered<'a>(questions: impl Iterator<Item = &'a Question>) -> Vec<Answered<'a>> {
+    let mut all: Vec<Answered<'_>> = Vec::new();
+    for Question { question, examples } in questions {
+        match all.iter_mut().find(|(_, answers)| answers == examples) {
+            Some((questions, _)) => questions.push(question),
+            None => all.push((vec![question], examples)),
+        }
+    }
+    all
 }
 
 /// Returns a status as the style sheet and as the page names it.

@@ -328,7 +328,7 @@ fn with_headings(text: &str) -> String {
 }
 
 /// What stands in Markdown for the HTML of lists and tables.
-const MARKDOWN: [(&str, &str); 13] = [
+const MARKDOWN: [(&str, &str); 14] = [
     (
         r#"<a href="([^":]+)\.html([^"]*)">(.*?)</a>"#,
         "[$3]($1.md$2)",
@@ -336,6 +336,7 @@ const MARKDOWN: [(&str, &str); 13] = [
     (r#"<a href="([^"]+)">(.*?)</a>"#, "[$2]($1)"),
     ("</?code>", "`"),
     ("</?(?:strong|b)>", "**"),
+    ("</dt><dt>", " / "),
     ("<p[^>]*>|</dt><dd>", " "),
     (r"</t[hd]>\s*<t[hd][^>]*>", " | "),
     (r"<dt>|<li[^>]*>|<tr[^>]*>\s*<t[hd][^>]*>", "- "),
