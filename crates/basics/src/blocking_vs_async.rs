@@ -14,6 +14,11 @@
 //! `Builder::enable_eager_driver_handoff` (unstable in Tokio 1.54), an idle thread takes
 //! over in any case.
 //!
+//! Trap: If a task spawns another one and then blocks, the new task waits as well, even
+//! if other threads are idle. A thread keeps the task that it has spawned or woken last
+//! for itself, and no other thread takes it over. So await something in between, such as
+//! `yield_now()`.
+//!
 //! See also: `sync_vs_async`, `cooperative_loops`, `blocking_in_threads`, `watchdog`.
 //!
 //! asyncio: asyncio.sleep, asyncio.gather, asyncio.to_thread, time.sleep

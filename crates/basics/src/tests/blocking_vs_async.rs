@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Builder;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{sleep, timeout};
 
 const THREADS: usize = 4;
@@ -55,6 +55,31 @@ fn one_blocked_thread_of_four_stops_all_timers_until_other_work_comes() -> io::R
     runtime.spawn(async {});
     is_awake.recv_timeout(LIMIT).expect("the timer fires");
     drop(release);
+    Ok(())
+}
+
+/// The second trap.
+#[test]
+fn a_new_task_waits_for_the_one_that_spawned_it_and_blocks() -> io::Result<()> {
+    for yields in [false, true] {
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(THREADS).enable_all().build()?;
+        let (ran, has_run) = mpsc::channel();
+        let blocked = runtime.spawn(async move {
+            tokio::spawn(async move { ran.send(()) });
+            if yields {
+                yield_now().await;
+            }
+            let limit = if yields {
+                LIMIT
+            } else {
+                Duration::from_millis(200)
+            };
+            has_run.recv_timeout(limit).is_ok()
+        });
+        let has_run = runtime.block_on(blocked).expect("no panic");
+        assert_eq!(has_run, yields);
+    }
     Ok(())
 }
 
