@@ -12,6 +12,10 @@
 //! result after 300 ms, in spite of a `timeout` of 100 ms. Work that cannot be cut into
 //! portions belongs in `spawn_blocking`.
 //!
+//! Trap: If you poll a channel or a socket in a loop without an await, by `now_or_never`
+//! or in a `poll` of your own, then after 128 items it returns nothing although more is
+//! there. This is how Tokio makes the task yield. Use `try_recv`, or await in the loop.
+//!
 //! See also: `blocking_vs_async`, `yield_now`, `cpu_bound`.
 //!
 //! asyncio: asyncio.sleep(0), asyncio.gather, asyncio.timeout
