@@ -6,11 +6,17 @@
 //! carry on after an error, yield a `Result` for each item from plain `stream!`: an error
 //! is then an item like any other.
 //!
+//! Write the macro into a function that names the type of the stream, as `strict` does.
+//! Elsewhere the compiler cannot know the type of the error ("type annotations needed").
+//!
 //! Trap: If a function returns a stream of results, its caller cannot see from the type
 //! what follows an error. A `try_stream!` ends there, a plain `stream!` has further
 //! items. A caller that uses `try_next` with `?`, or `try_collect`, stops at the first
 //! error in either case and misses further items. In the doc comment of your function,
 //! say what follows an error.
+//!
+//! Trap: If a guard of a `std::sync::Mutex` lives at a `?` of `try_stream!`, the stream
+//! is not `Send`: this `?` yields the error, so it is an await. Let the guard end before.
 //!
 //! See also: `unfold_a_cursor`, `bounded_fetch_with_failures`, `stream_processor`.
 //!

@@ -2,7 +2,8 @@
 //!
 //! A handler is an async function. axum fills its arguments from the request by their
 //! types, as FastAPI does; such types are called extractors. Handlers share state in an
-//! `Arc`.
+//! `Arc`. A pool of `sqlx` or `deadpool`, and a `reqwest::Client`, contain an `Arc`
+//! already: put them into the state as they are, and clone them.
 //!
 //! Middleware is an async function that gets the request and `next`, the rest of the
 //! chain. You add it to the router with `layer`. The middleware that you add last runs
@@ -17,10 +18,12 @@
 //! connections and time.
 //!
 //! Trap: If the extractor of the body (`Json`, `String`) is not the last argument, the
-//! compiler reports only "the trait bound ... is not satisfied". Put
-//! `#[axum::debug_handler]` on the handler to see the reason. The compiler also refuses a
-//! middleware function if its last two arguments are not `Request` and `Next`, or if its
-//! `State` has another type than the state that you passed to `from_fn_with_state`.
+//! compiler reports only "the trait bound ... is not satisfied". It reports the same if
+//! the handler holds a guard of a `std::sync::Mutex` over an await: end the guard before
+//! the await. Put `#[axum::debug_handler]` on the handler to see the reason. The compiler
+//! also refuses a middleware function if its last two arguments are not `Request` and
+//! `Next`, or if its `State` has another type than the state that you passed to
+//! `from_fn_with_state`.
 //!
 //! Trap: If the client leaves, axum drops the handler, and the code of your middleware
 //! after `next.run` does not run. Put such code into the `Drop` of a guard, as `count`
