@@ -543,3 +543,20 @@ async fn an_error_of_tokio_postgres_prints_only_db_error_and_ours_what_the_serve
     assert_eq!(said.as_deref(), Some(text));
     assert_eq!(PgError::from(error).to_string(), text);
 }
+
+/// What the book says of a connection that nobody spawns.
+#[tokio::test]
+async fn a_query_needs_its_connection_to_run() {
+    let connect = async || {
+        let connected = tokio_postgres::connect(&postgres().await, NoTls).await;
+        connected.expect("it runs")
+    };
+    let (client, connection) = connect().await;
+    let query = timeout(TENTH, client.simple_query("SELECT 1"));
+    query.await.expect_err("nothing sends it");
+    drop(connection);
+    let (client, _) = connect().await;
+    let closed = client.simple_query("SELECT 1").await;
+    let error = closed.expect_err("it is gone");
+    assert_eq!(error.to_string(), "connection closed");
+}
