@@ -12,10 +12,14 @@
 //! place an order twice. Retry only what is idempotent, for example with an idempotency
 //! key.
 //!
-//! In production: The crate `backon` can also retry blocking code. Its jitter lengthens a
-//! delay, up to twice; here jitter shortens the delay. Its time limit,
-//! `with_total_delay()`, counts only the delays; here the limit also counts the time of
-//! the attempts.
+//! Trap: If an attempt needs `&mut self`, the compiler refuses the closure: "captured
+//! variable cannot escape `FnMut` closure body". Let the method take `&self`, with a lock
+//! around what changes, or move a clone into each attempt.
+//!
+//! In production: The crate `backon` can also retry blocking code, and hand a value from
+//! attempt to attempt (`RetryableWithContext`). Its jitter lengthens a delay, up to
+//! twice; here jitter shortens the delay. Its time limit, `with_total_delay()`, counts
+//! only the delays; here the limit also counts the time of the attempts.
 //!
 //! See also: `retry_jitter`, `timeouts`, `circuit_breaker`, `hedged_request`.
 //!

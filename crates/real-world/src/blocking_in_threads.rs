@@ -19,7 +19,10 @@
 //! outlive the current function"), because the thread may run for longer. Move clones
 //! into it with `move`.
 //!
-//! In production: The crate `rayon` spreads one calculation over all processors.
+//! In production: The crate `rayon` spreads one calculation over all processors. Do not
+//! wait in its threads, for a socket or a lock: they are as few as processors, and all
+//! calculations stand still meanwhile. If jobs wait there for other jobs, they can wait
+//! forever.
 //!
 //! asyncio: loop.run_in_executor, concurrent.futures.ThreadPoolExecutor
 
