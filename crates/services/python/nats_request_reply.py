@@ -110,7 +110,7 @@ async def demonstrate(nc):
     async with asyncio.TaskGroup() as group:
         service = group.create_task(serve(nc, subject, limits, stop, greet))
         await at(0.4)
-        print("Three requests, two handlers at once:")
+        print("Three requests, two handlers at the same time:")
         await asyncio.gather(*(ask(nc, subject, name) for name in ("Ada", "Bob", "Cid")))
 
         await at(1)
