@@ -4,7 +4,9 @@
 //! hook can read task locals (as `contextvars`), here the name of the task. The hook
 //! cannot await: it sends a report to a task that can. Call the default hook too: it
 //! writes the message, the file and the line. asyncio's counterpart is called for a
-//! failed task that nobody awaited, and only when that task is deleted.
+//! failed task that nobody awaited, and only when that task is deleted. To end the
+//! program at its first panic, call `std::process::exit` in the hook, or set
+//! `panic = "abort"` in Cargo.toml.
 //!
 //! Bounds: At most 100 reports of panics and errors wait in the channel. Further reports
 //! are dropped.

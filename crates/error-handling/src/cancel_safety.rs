@@ -11,6 +11,10 @@
 //! above, or a cancel-safe method: `read`, `read_buf`, `next_line` and `recv` lose
 //! nothing. Look for "cancel safety" in a method's documentation.
 //!
+//! Trap: If you drop the `send` of a `FramedWrite`, you cannot know what has become of
+//! the message: it may go out with the next one, or never. Send in a task that no
+//! timeout drops.
+//!
 //! In production: `tokio-util`'s `FramedRead` keeps the bytes. It needs a decoder, which
 //! cuts the bytes into messages.
 //!

@@ -17,7 +17,8 @@
 //! pipes concurrently.
 //!
 //! Trap: If you drop a `Child`, its process keeps running. With `kill_on_drop(true)`
-//! the process is killed, but its own children keep running. Kill the group, as here.
+//! the process is killed, but its own children keep running. Kill the group, as here. If
+//! nobody awaits `wait`, a killed process may stay for a while as a zombie.
 //!
 //! Platforms: Windows has no SIGTERM, and here neither groups nor `spawn_merged`. Only
 //! the program itself is killed, without a grace period.

@@ -1,11 +1,13 @@
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use futures::SinkExt;
 use tokio::io::{
     AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex,
 };
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_util::codec::{FramedWrite, LinesCodec};
 
 use crate::cancel_safety::{buffered, kept};
 
@@ -87,4 +89,29 @@ async fn an_end_within_a_message_is_an_error() {
         let error = ended.expect_err("half a message");
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
     }
+}
+
+/// The trap of a dropped `send`: what was begun goes out with the next message, and what
+/// still waited for room is lost.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_send_of_a_framed_write() -> io::Result<()> {
+    let (near, mut far) = duplex(4);
+    let mut lines = FramedWrite::new(near, LinesCodec::new());
+    lines.set_backpressure_boundary(2);
+    for line in ["first", "second"] {
+        drop_half_way(lines.send(line)).await;
+    }
+    let received = async {
+        let mut text = String::new();
+        far.read_to_string(&mut text).await?;
+        io::Result::Ok(text)
+    };
+    let sent = async {
+        lines.send("third").await.map_err(io::Error::other)?;
+        drop(lines);
+        io::Result::Ok(())
+    };
+    let (text, ()) = tokio::try_join!(received, sent)?;
+    assert_eq!(text, "first\nthird\n");
+    Ok(())
 }
