@@ -15,6 +15,10 @@
 //! not compile: "cannot move out of `self.sender` which is behind a mutable reference".
 //! Make the field an `Option`, and write `if let Some(sender) = self.sender.take()`.
 //!
+//! Trap: If `is_closed` is true before you have sent, the receiver has been dropped. In a
+//! `poll` of your own this happens if you make the future with the receiver in each call:
+//! keep it in a field.
+//!
 //! See also: `replies_by_number`, `done_callbacks`, `shared_future`, `event`.
 //!
 //! asyncio: loop.create_future, asyncio.Future, asyncio.Future.set_result

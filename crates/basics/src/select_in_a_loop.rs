@@ -13,6 +13,10 @@
 //! too: await `mpsc::Sender::reserve`, which waits for a place in the channel, and send
 //! in the body.
 //!
+//! Trap: If you await the `recv` of another crate's channel in a branch, look at its
+//! documentation: a dropped `recv` of `kanal` may lose an item, by its author. Read in a
+//! task that sends the items on to a channel of Tokio.
+//!
 //! See also: `select_in_a_struct`, `select_biased`, `cancel_safety`, `timeouts`.
 //!
 //! asyncio: asyncio.wait, asyncio.timeout, asyncio.Queue.get, asyncio.Queue(maxsize=0)

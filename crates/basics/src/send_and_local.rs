@@ -7,8 +7,9 @@
 //!
 //! Tasks of a `LocalSet` stay on one thread, as tasks of asyncio do, and need not be
 //! `Send`. Spawn them by `spawn_local` inside the set. For a program whose tasks all stay
-//! on one thread, write `#[tokio::main(flavor = "local")]`: there, `spawn_local` needs no
-//! set. In any other place, it panics: "called from outside of a `task::LocalSet`".
+//! on one thread, write `#[tokio::main(flavor = "local")]`, and in a test
+//! `#[tokio::test(flavor = "local")]`: there, `spawn_local` needs no set. In any other
+//! place, it panics: "called from outside of a `task::LocalSet`".
 //!
 //! Trap: If a task keeps an `Rc` across an await, the compiler's message points at
 //! `spawn`, not at the cause: "future cannot be sent between threads safely". Look
@@ -16,6 +17,10 @@
 //!
 //! Trap: If you do not await a `LocalSet`, its tasks do not run. Await the set itself, or
 //! pass a future to its `run_until`.
+//!
+//! Trap: If you make a `LocalSet` inside a spawned task, it does not compile, because the
+//! set is not `Send` itself. `LocalPoolHandle::spawn_pinned` of `tokio-util` runs a
+//! future that is not `Send` on a thread of its own, and the task awaits the handle.
 //!
 //! See also: `runtime_per_thread`, `share_state`, `build_a_runtime`.
 //!

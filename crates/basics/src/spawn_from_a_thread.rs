@@ -14,7 +14,8 @@
 //!
 //! Trap: If you call `send` in a plain thread, which cannot await it, nothing is sent:
 //! "unused implementer of `Future`". Use `blocking_send`. In a task, `blocking_send`
-//! panics: "Cannot block the current thread from within a runtime".
+//! panics: "Cannot block the current thread from within a runtime". It waits without a
+//! limit; `handle.block_on(sender.send_timeout(item, limit))` has one.
 //!
 //! See also: `thread_waits_for_task`, `runtime_on_a_thread`, `blocking_in_threads`.
 //!

@@ -18,6 +18,10 @@
 //! `period.saturating_sub(elapsed)`, or use an `interval`. `Duration::from_secs_f64`,
 //! which takes a float as `asyncio.sleep` does, panics for a negative one as well.
 //!
+//! Trap: If you poll with a short sleep, an idle program uses the processor: each wake-up
+//! is a system call. Wait for a channel, a `Notify` or a `watch`, which cost nothing
+//! until something happens.
+//!
 //! Platforms: On Windows, timers may be later still, because the clock may be coarser.
 //!
 //! See also: `interval_ticks`, `yield_now`, `call_later`, `deadlines`.

@@ -23,6 +23,10 @@
 //! starts without a span. (A task of asyncio copies the context.) Add
 //! `.in_current_span()` to the future; in `spawn_blocking`, call `span.in_scope(|| ..)`.
 //!
+//! Trap: If a task receives its work from a channel, the lines have no request id either.
+//! Send `Span::current()` with the item, and write `.instrument(span)` where the task
+//! handles it.
+//!
 //! Trap: If you put `#[instrument]`, which makes a span of each call, on a function, its
 //! arguments are logged, passwords too. Write `#[instrument(skip_all)]`.
 //!

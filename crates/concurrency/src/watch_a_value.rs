@@ -16,6 +16,15 @@
 //! lock, and while you hold it the sender cannot store a new value. Copy the value out
 //! before the next await.
 //!
+//! Trap: If a task calls `borrow` twice and keeps both guards, as in two arguments of one
+//! `println!`, it can deadlock: between the two, a `send` of another thread may begin to
+//! wait for the first guard, and the second `borrow` waits behind that `send`. Keep one
+//! guard at a time.
+//!
+//! Trap: If you clone a receiver in each turn of a loop and call `changed` on the clone,
+//! the loop never waits and uses a whole core: a clone has seen what its original has
+//! seen, and the original never sees the new value. Clone once, before the loop.
+//!
 //! See also: `broadcast` (every message), `event`, `condition_queue`.
 //!
 //! asyncio: asyncio.Condition, asyncio.Condition.wait_for, asyncio.Condition.notify_all

@@ -6,6 +6,10 @@
 //! form. If `acquire` times out under load, look for callers that keep a connection while
 //! they wait for something else, or for a second connection.
 //!
+//! The callers are served in the order in which they came. The last of a hundred callers
+//! on ten connections waits for ten uses of a connection. So make each use short; a
+//! larger pool moves the wait to the database.
+//!
 //! Bounds: At most `max_size` connections are open. When all are in use, `acquire` waits
 //! at most `acquire_timeout` and then returns an error. Put a `timeout` into your
 //! function `connect`: a call that hangs takes the place of a connection forever.

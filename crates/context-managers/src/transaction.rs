@@ -13,6 +13,9 @@
 //! can write between two statements of your transaction. Your rollback then undoes the
 //! write of the other task, too. Hold the lock for the whole transaction.
 //!
+//! In production: Write helpers that take `&rusqlite::Connection`. A
+//! `rusqlite::Transaction` dereferences to it, so they serve both.
+//!
 //! See also: `savepoints`, `pg_transaction`, `connection_pool`, `async_sqlite`.
 //!
 //! asyncio: async with, contextlib.asynccontextmanager, asyncio.to_thread, asyncio.Lock

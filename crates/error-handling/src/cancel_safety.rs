@@ -15,6 +15,10 @@
 //! the message: it may go out with the next one, or never. Send in a task that no
 //! timeout drops.
 //!
+//! Trap: If a timeout drops `read_until`, the bytes that it has read stay in your buffer,
+//! and the next call appends the rest and returns only the length of the rest. So clear
+//! the buffer after each message, not before each call, and use the length of the buffer.
+//!
 //! In production: `tokio-util`'s `FramedRead` keeps the bytes. It needs a decoder, which
 //! cuts the bytes into messages.
 //!

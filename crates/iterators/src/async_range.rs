@@ -5,6 +5,9 @@
 //! loop ends when the body does. `async for` is a `while let` with `next().await`. `pin!`
 //! fixes the stream in its place in memory, as `next` requires.
 //!
+//! All `yield`s of one `stream!` give the same type. Otherwise the compiler reports
+//! "mismatched types", with a note about `send`, which is a function inside the macro.
+//!
 //! A plain generator, a `def` with `yield`, becomes an iterator: `std::iter::from_fn`.
 //! Code that is not async takes the next item by `runtime.block_on(stream.next())`.
 //!

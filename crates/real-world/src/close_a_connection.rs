@@ -8,6 +8,11 @@
 //! the stream. `close` throws away what it reads: if you expect an answer, read the
 //! answer first.
 //!
+//! After `into_split`, a dropped write half ends your direction, as `shutdown` does, and
+//! the read half still receives. A dropped read half tells the peer nothing. With
+//! `tokio::io::split`, a dropped write half tells it nothing either: call `shutdown`. TCP
+//! has no message "stop sending".
+//!
 //! Bounds: After `limit`, `close` fails with `TimedOut`. After 16 MiB that the peer has
 //! sent ([`MOST`]), `close` fails with `FileTooLarge`. It keeps nothing of them.
 //!

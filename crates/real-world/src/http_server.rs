@@ -11,10 +11,10 @@
 //! the future of the WebSocket to [`Place::run`].
 //!
 //! Bounds: In `Limits` you set the number of connections (further clients wait), the
-//! largest body (above it, the answer is 413), and how long headers, a request, a
-//! connection and the stop may take. Each connection has a buffer of 16 KiB. A client
-//! that never reads its answer is cut off after the times `connection` and `drain`
-//! together.
+//! largest body (above it, the answer is 413), and how long headers (and the pause before
+//! them), a request, a connection and the stop may take. Each connection has a buffer of
+//! 16 KiB. A client that never reads its answer is cut off after the times `connection`
+//! and `drain` together.
 //!
 //! Trap: If the client leaves, hyper and axum drop the handler at its current await, so
 //! half of its work may be done; FastAPI lets it finish. Here the middleware `finish`

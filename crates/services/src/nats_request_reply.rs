@@ -5,6 +5,9 @@
 //! subscribe as one queue group, and the server gives each request to one instance. An
 //! instance that stops still answers the requests that it has received.
 //!
+//! `Client::publish` only queues a message for a task in the background. A program that
+//! ends then loses it: await `client.flush()` first.
+//!
 //! Bounds: In `Limits` you set how many handlers run concurrently, how long each may run,
 //! and how long the stop may take. A message has at most the server's `max_payload`,
 //! 1 MiB. Requests for which no handler is free wait in the instance, in its
@@ -14,6 +17,9 @@
 //! Trap: If you treat a call that "timed out" as not done, you may do the work twice. The
 //! handler may still be running, or only its reply was lost. If you repeat a request,
 //! make it idempotent.
+//!
+//! In production: A `Subscriber` holds 65,536 messages by default
+//! (`subscription_capacity`). `event_callback` reports dropped ones as "slow consumers".
 //!
 //! See also: `nats_work_queue`, `worker_pool`, `graceful_shutdown`.
 //!

@@ -10,6 +10,9 @@
 //! Every two minutes (its sync interval) the server makes sure that its data is on the
 //! disk. A power failure may lose later jobs.
 //!
+//! While the server is away, the stream of messages yields the error "missed idle
+//! heartbeat". Log it and read on: after the restart, the stream continues.
+//!
 //! Bounds: In `Settings` you set how many jobs may wait (then `add` fails), how often
 //! each is tried, how long it may run, and the pauses between attempts. Each call of
 //! `work` runs one job at a time. Jobs that failed too often go to a second stream, which

@@ -32,3 +32,17 @@ fn a_runtime_of_one_thread_looks_up_only_while_it_runs() {
     let found = runtime.block_on(receive).expect("no panic");
     assert_eq!(found.as_deref(), Ok("Ada"));
 }
+
+/// The limit that `blocking_send` does not have.
+#[tokio::test]
+async fn a_thread_sends_with_a_limit() {
+    let (sender, mut receiver) = mpsc::channel(1);
+    sender.try_send(1).expect("there is room");
+    let handle = tokio::runtime::Handle::current();
+    let sending = spawn_blocking(move || {
+        handle.block_on(sender.send_timeout(2, Duration::from_millis(50)))
+    });
+    let sent = sending.await.expect("no panic");
+    assert_eq!(sent, Err(mpsc::error::SendTimeoutError::Timeout(2)));
+    assert_eq!(receiver.recv().await, Some(1));
+}

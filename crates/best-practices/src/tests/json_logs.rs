@@ -175,3 +175,24 @@ async fn a_field_with_the_name_of_a_key_makes_the_key_twice() {
         assert_eq!(line.matches(&format!("\"{key}\":")).count(), 2, "{line}");
     }
 }
+
+/// The trap of a span that the filter hides, around a spawned task.
+#[tokio::test]
+async fn a_task_with_a_hidden_span_has_no_outer_one() {
+    let (subscriber, _filter, captured) = logs("info");
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let has_span = async |in_current: bool| {
+        let outer = info_span!("outer", id = 7);
+        let task = async { info!("here") }.instrument(tracing::debug_span!("inner"));
+        outer
+            .in_scope(|| match in_current {
+                true => tokio::spawn(task.in_current_span()),
+                false => tokio::spawn(task),
+            })
+            .await
+            .expect("no panic");
+        captured.lines()[0].to_string().contains("\"id\":7")
+    };
+    assert!(!has_span(false).await);
+    assert!(has_span(true).await);
+}

@@ -101,3 +101,25 @@ async fn a_socket_answers_too_late() -> io::Result<()> {
     assert_eq!(client.read_u16().await?.to_be_bytes(), *b"42");
     server.join().expect("it does not panic")
 }
+
+/// How a test keeps the paused clock from moving while a socket works.
+#[tokio::test(start_paused = true)]
+async fn a_waiting_thread_holds_the_clock() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let server = thread::spawn(move || {
+        let (mut stream, _) = listener.accept()?;
+        thread::sleep(100 * MILLI);
+        stream.write_all(b"hello")
+    });
+    let (release, released) = mpsc::channel::<()>();
+    let holding = spawn_blocking(move || released.recv());
+    let mut stream = TcpStream::connect(address).await?;
+    let mut text = String::new();
+    timeout(DAY, stream.read_to_string(&mut text)).await??;
+    drop(release);
+    assert!(holding.await?.is_err());
+    assert_eq!(text, "hello");
+    assert!(server.join().is_ok_and(|sent| sent.is_ok()));
+    Ok(())
+}

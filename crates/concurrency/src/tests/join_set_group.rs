@@ -105,3 +105,30 @@ async fn dropped_it_aborts_the_tasks() {
     sleep(second).await;
     assert_eq!(Arc::strong_count(&held), 1);
 }
+
+/// What the header says of jobs that come later.
+#[tokio::test(start_paused = true)]
+async fn one_task_spawns_and_joins() {
+    let (sender, mut jobs) = tokio::sync::mpsc::channel(1);
+    tokio::spawn(async move {
+        for millis in [3, 2, 1] {
+            sender.send(millis).await.expect("it is received");
+        }
+    });
+    let (mut set, mut ended, mut is_open) = (JoinSet::new(), Vec::new(), true);
+    while is_open || !set.is_empty() {
+        tokio::select! {
+            job = jobs.recv(), if is_open => match job {
+                Some(millis) => {
+                    set.spawn(async move {
+                        sleep(Duration::from_millis(millis)).await;
+                        millis
+                    });
+                }
+                None => is_open = false,
+            },
+            Some(result) = set.join_next() => ended.push(result.expect("no panic")),
+        }
+    }
+    assert_eq!(ended, [1, 2, 3]);
+}

@@ -45,3 +45,33 @@ async fn wait_for_misses_what_holds_only_briefly() {
     drop(sender);
     assert!(soon(waiting).await.is_err());
 }
+
+/// The trap of a clone in each turn.
+#[tokio::test]
+async fn a_clone_has_seen_what_its_original_has_seen() {
+    let (sender, mut receiver) = watch::channel(0);
+    sender.send_replace(1);
+    for _ in 0..3 {
+        let changed = receiver.clone().changed().now_or_never();
+        assert!(changed.is_some(), "it returns immediately each time");
+    }
+    receiver.mark_unchanged();
+    let changed = receiver.clone().changed().now_or_never();
+    assert!(changed.is_none());
+}
+
+/// The trap of two guards: a `send` waits for the first one.
+#[test]
+fn a_send_waits_for_a_guard() {
+    let (sender, receiver) = watch::channel(0);
+    let guard = receiver.borrow();
+    let (sent, is_sent) = std::sync::mpsc::channel();
+    let sending = std::thread::spawn(move || {
+        sender.send_replace(1);
+        sent.send(())
+    });
+    let meanwhile = is_sent.recv_timeout(std::time::Duration::from_millis(100));
+    assert!(meanwhile.is_err(), "it waits");
+    drop(guard);
+    assert!(sending.join().is_ok_and(|sent| sent.is_ok()));
+}

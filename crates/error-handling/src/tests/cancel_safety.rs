@@ -115,3 +115,17 @@ async fn a_dropped_send_of_a_framed_write() -> io::Result<()> {
     assert_eq!(text, "first\nthird\n");
     Ok(())
 }
+
+/// The trap of `read_until`: a dropped call keeps its bytes in the buffer.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_read_until_keeps_its_bytes() -> io::Result<()> {
+    let (mut writer, reader) = duplex(64);
+    let (mut reader, mut buffer) = (BufReader::new(reader), Vec::new());
+    writer.write_all(b"half").await?;
+    drop_half_way(reader.read_until(b'.', &mut buffer)).await;
+    assert_eq!(buffer, b"half");
+    writer.write_all(b"rest.").await?;
+    let length = reader.read_until(b'.', &mut buffer).await?;
+    assert_eq!((length, &buffer[..]), (5, &b"halfrest."[..]));
+    Ok(())
+}

@@ -191,3 +191,28 @@ async fn dropped_at_any_await_it_leaves_no_task() {
         assert_eq!(tasks(), before);
     }
 }
+
+/// What the header says of the two halves.
+#[tokio::test]
+async fn a_dropped_write_half_ends_one_direction() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let connect = async || {
+        let stream = TcpStream::connect(listener.local_addr()?).await?;
+        io::Result::Ok((stream, listener.accept().await?.0))
+    };
+    let (near, mut far) = connect().await?;
+    let (mut reader, writer) = near.into_split();
+    drop(writer);
+    assert_eq!(soon(far.read(&mut [0; 8])).await?, 0);
+    far.write_all(b"still").await?;
+    assert_eq!(soon(reader.read(&mut [0; 8])).await?, 5);
+
+    let (near, mut far) = connect().await?;
+    let (reader, writer) = tokio::io::split(near);
+    drop(writer);
+    let mut buffer = [0; 8];
+    let read = tokio::time::timeout(Duration::from_millis(100), far.read(&mut buffer));
+    assert!(read.await.is_err(), "it hears nothing");
+    drop(reader);
+    Ok(())
+}

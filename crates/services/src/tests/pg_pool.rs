@@ -7,6 +7,7 @@ use servers::Kind;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls};
 
 use super::support::{CuttingProxy, poll_and_drop, postgres, private, soon, unique};
@@ -559,4 +560,39 @@ async fn a_query_needs_its_connection_to_run() {
     let closed = client.simple_query("SELECT 1").await;
     let error = closed.expect_err("it is gone");
     assert_eq!(error.to_string(), "connection closed");
+}
+
+/// What the book says of a stream of rows that nobody reads.
+#[tokio::test]
+async fn a_stream_that_nobody_reads_stops_its_connection() {
+    let connected = tokio_postgres::connect(&postgres().await, NoTls).await;
+    let (client, connection) = connected.expect("it runs");
+    tokio::spawn(connection);
+    let none: [&i32; 0] = [];
+    let sql = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
+    let rows = client.query_raw(sql, none).await.expect("it runs");
+    let query = timeout(TENTH, client.simple_query("SELECT 1"));
+    query.await.expect_err("the rows come first");
+    drop(rows);
+    let query = timeout(MINUTE, client.simple_query("SELECT 1"));
+    query.await.expect("in time").expect("it runs");
+}
+
+/// What the book says of a list of parameters.
+#[tokio::test]
+async fn parameters_of_different_types_in_a_list() {
+    let connected = tokio_postgres::connect(&postgres().await, NoTls).await;
+    let (client, connection) = connected.expect("it runs");
+    tokio::spawn(connection);
+    let query = async move {
+        let values: Vec<Box<dyn ToSql + Sync + Send>> = vec![Box::new(7), Box::new("a")];
+        let values = values.iter().map(|it| &**it as &(dyn ToSql + Sync));
+        let values: Vec<_> = values.collect();
+        client.query_one("SELECT $1::int4, $2::text", &values).await
+    };
+    let row = tokio::spawn(query)
+        .await
+        .expect("no panic")
+        .expect("it runs");
+    assert_eq!((row.get(0), row.get(1)), (7, "a"));
 }
