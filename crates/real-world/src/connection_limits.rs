@@ -5,6 +5,10 @@
 //! requests open a thousand connections, or fail with "Too many open files". Here a
 //! request first takes a permit of its host's semaphore.
 //!
+//! reqwest keeps idle connections for 90 seconds, any number to any number of hosts. For
+//! a crawler of many hosts, set `pool_idle_timeout` to a few seconds, or
+//! `pool_max_idle_per_host(0)`.
+//!
 //! Bounds: At most `limit` requests run for each host; further ones wait. A redirect to
 //! another host is not counted there. Unbounded: The waiting requests, and their time:
 //! reqwest's `timeout` does not count the wait for a permit.
