@@ -3,9 +3,9 @@
 //! A future holds the futures that it awaits, so a future that awaits a future of its own
 //! type would have no finite size. `Box::pin` at the call puts the inner future on the
 //! heap. To run all children concurrently, collect their futures in a `FuturesUnordered`
-//! (a set of futures), or spawn each as a task. The macro `async_recursion` boxes the
-//! whole function instead. Before its version 1.1, a reference inside another type, as in
-//! `Option<&str>`, needs a named lifetime.
+//! (a set of futures), or spawn each as a task. The macro of the crate async-recursion
+//! boxes the whole function instead. Before its version 1.1, a reference inside another
+//! type, as in `Option<&str>`, needs a named lifetime.
 //!
 //! Trap: If you forget `Box::pin`, the compiler reports "recursion in an async fn
 //! requires boxing".
