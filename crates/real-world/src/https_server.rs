@@ -20,7 +20,8 @@
 //!
 //! Trap: If you offer `h2` (HTTP/2) in the handshake (by ALPN) but serve only HTTP/1.1,
 //! most clients choose `h2`, and the server closes their connections. Offer what you
-//! serve.
+//! serve. For HTTP/2, offer `h2` first, and serve with `hyper_util::server::conn::auto`;
+//! without TLS, browsers use HTTP/1.1.
 //!
 //! Platforms: On Windows (Wine), a refused certificate shows as "no connection".
 //!
