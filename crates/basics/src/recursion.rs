@@ -14,6 +14,14 @@
 //! `impl Future<Output = ()>: Send`". Write a plain function that returns
 //! `impl Future<Output = T> + Send`.
 //!
+//! Trap: If a generic function calls itself with a larger type each time, such as
+//! `Option<T>`, no limit is high enough: "queries overflow the depth limit". Pass an enum
+//! or a boxed trait object, so that each call has the same type.
+//!
+//! Trap: If you box the call by `Box::new(..)` or `.boxed()`, the compiler reports
+//! "cannot satisfy `impl Future<Output = u32>: Unpin`", or `: Send`. Write
+//! `Box::pin(..)`.
+//!
 //! See also: `boxed_futures`, `first_error_wins`, `gather`.
 //!
 //! asyncio: async def, await, asyncio.TaskGroup

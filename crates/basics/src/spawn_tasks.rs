@@ -8,7 +8,8 @@
 //! Trap: If a task uses a reference to a local variable, the compiler reports "`name`
 //! does not live long enough". Give the task a value that it owns, as above. If a block
 //! lacks `move`, the message is "async block may outlive the current function". Write
-//! `async move`.
+//! `async move`. In a generic function, "the parameter type `T` may not live long enough"
+//! is the same: write `T: Send + 'static`.
 //!
 //! Trap: If you spawn a task, and prepare on the next line what the task needs, the task
 //! may start before that line, and finds nothing prepared. Prepare first, then spawn. Do

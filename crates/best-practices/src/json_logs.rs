@@ -19,12 +19,12 @@
 //! begun still have no id. Make the span with `error_span!`, which only the filter `off`
 //! hides.
 //!
+//! Trap: If the operator mistypes the filter, `EnvFilter::new` ignores the invalid part,
+//! and nobody notices. `EnvFilter::try_new` returns an error.
+//!
 //! Trap: If the filter hides the span that you give to a spawned task, the lines of the
 //! task have no id at all, not the id of the outer span. Write
 //! `task.instrument(debug_span!(..)).in_current_span()`.
-//!
-//! Trap: If the operator mistypes the filter, `EnvFilter::new` ignores the invalid part,
-//! and nobody notices. `EnvFilter::try_new` returns an error.
 //!
 //! See also: `structured_logging`, `task_locals`, `log_errors`.
 //!

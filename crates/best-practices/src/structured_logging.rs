@@ -23,16 +23,16 @@
 //! starts without a span. (A task of asyncio copies the context.) Add
 //! `.in_current_span()` to the future; in `spawn_blocking`, call `span.in_scope(|| ..)`.
 //!
-//! Trap: If a task receives its work from a channel, the lines have no request id either.
-//! Send `Span::current()` with the item, and write `.instrument(span)` where the task
-//! handles it.
-//!
 //! Trap: If you put `#[instrument]`, which makes a span of each call, on a function, its
 //! arguments are logged, passwords too. Write `#[instrument(skip_all)]`.
 //!
 //! Trap: If you await while you keep the guard of `span.entered()`, other futures log
 //! with your request's id, because the span is active on the thread until the guard is
 //! dropped. (In a spawned task, this does not compile.) Write `.instrument(span)`.
+//!
+//! Trap: If a task receives its work from a channel, the lines have no request id either.
+//! Send `Span::current()` with the item, and write `.instrument(span)` where the task
+//! handles it.
 //!
 //! In production: The crate `tracing-appender` writes lines in a separate thread, and
 //! begins a file each day with `rolling::daily`. When its queue is full, it drops lines.

@@ -11,6 +11,11 @@
 //! Trap: If a message includes the cause, a loop over the causes prints the cause twice.
 //! Put the cause into the message or into `source`, not into both.
 //!
+//! Trap: If two variants have `#[from]` with the same type, the compiler reports
+//! "conflicting implementations of trait `From<ParseIntError>`", because `?` could not
+//! choose. Write `#[source]`, and name the variant: `age.parse().map_err(Failure::Age)?`.
+//! `tokio::io::Error` and `std::io::Error` are one type.
+//!
 //! See also: `error_context`, `propagate_with_question_mark`.
 //!
 //! asyncio: raise, except, BaseException.__cause__

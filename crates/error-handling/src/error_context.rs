@@ -10,6 +10,11 @@
 //! Trap: If your error is a `String`, it has no `context` ("its trait bounds were not
 //! satisfied"). Convert it first, with `map_err(anyhow::Error::msg)`.
 //!
+//! Trap: If a function wants a `std::error::Error`, it refuses your `anyhow::Error`: "the
+//! trait bound `anyhow::Error: std::error::Error` is not satisfied".
+//! `into_boxed_dyn_error()` makes a `Box<dyn Error + Send + Sync>`, as `?` does by
+//! itself; the way back is `map_err(anyhow::Error::from_boxed)`.
+//!
 //! In production: Libraries define their own error types instead, so that callers can
 //! distinguish the errors.
 //!
