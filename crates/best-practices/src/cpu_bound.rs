@@ -6,6 +6,10 @@
 //! all calculations. With `into_par_iter`, rayon's parallel iterator, one calculation can
 //! use all these threads.
 //!
+//! A call such as `for_each` of rayon returns when all items are done, so the next line
+//! starts afterwards. To feed lines of a file to rayon, read them on a thread that is not
+//! rayon's, and spawn a job for each portion of some hundred lines.
+//!
 //! `CpuPool::run` passes a `CancellationToken` (of `tokio-util`) to the calculation. If
 //! the future of `run` is dropped, the token is cancelled, and the calculation can stop.
 //!

@@ -4,7 +4,8 @@
 //! connections that the test opens. If tests share a reqwest `Client` and one test ends,
 //! its runtime ends too, and requests of other tests on its connections fail.
 //! `cargo test` runs tests in parallel, so this happens only now and then. A pool of
-//! database connections in a `static` fails in the same way.
+//! database connections in a `static` fails in the same way, and so does any client that
+//! outlives its runtime, as httpx's does over several calls of `asyncio.run`.
 //!
 //! Make a client for each test, or set `pool_max_idle_per_host(0)`, so that no connection
 //! is kept. If tests must share an expensive resource, use one runtime for all tests:
