@@ -85,7 +85,10 @@ impl Fixture {
     ///
     /// When that cannot be done.
     pub fn lay(&self) {
-        let _ = fs::remove_dir_all(self.dir.join("copied"));
+        // What `copy` has made: it refuses a folder that is not empty.
+        for made in ["copied", "-dash"] {
+            let _ = fs::remove_dir_all(self.dir.join(made));
+        }
         for path in paths_in(&self.dir) {
             if !self.files.contains_key(&path) {
                 fs::remove_file(self.dir.join(path)).expect("it can be removed");
