@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tokio::sync::mpsc::channel;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::support::{postgres, soon, unique};
+use super::support::{connect, postgres, soon, unique};
 use crate::grpc_calls::Deadline;
 use crate::pg_job_queue::{JobQueue, QueueError, create_table};
 use crate::pg_leader::{self, LeaderError, Term, lead};
@@ -187,9 +187,7 @@ async fn a_transaction_in_a_task_with_any_error() {
         retry.run(again, transact).await
     }
     let url = postgres().await;
-    let (mut client, connection) =
-        tokio_postgres::connect(&url, NoTls).await.expect("it runs");
-    tokio::spawn(connection);
+    let mut client = connect(&url).await;
     let task = tokio::spawn(async move { order(&mut client, retry).await });
     let count = soon(task).await.expect("it does not panic");
     assert_eq!(count.expect("it runs"), 2);

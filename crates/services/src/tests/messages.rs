@@ -7,9 +7,9 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use redis::{AsyncCommands, Client, cmd};
-use tokio_postgres::{NoTls, connect};
+use tokio_postgres::NoTls;
 
-use super::support::{postgres, redis, unique};
+use super::support::{connect, postgres, redis, unique};
 
 /// Returns what an `unwrap` prints of an error, and what the error says of itself.
 #[track_caller]
@@ -27,12 +27,11 @@ fn panics(run: impl FnOnce() -> i32) -> String {
 
 async fn of_postgres() -> Vec<(&'static str, String)> {
     let url = postgres().await;
-    let (client, connection) = connect(&url, NoTls).await.expect("it runs");
-    tokio::spawn(connection);
-    let (ended, connection) = connect(&url, NoTls).await.expect("it runs");
+    let client = connect(&url).await;
+    let (ended, connection) =
+        tokio_postgres::connect(&url, NoTls).await.expect("it runs");
     drop(connection);
-    let (killed, connection) = connect(&url, NoTls).await.expect("it runs");
-    tokio::spawn(connection);
+    let killed = connect(&url).await;
     let query = |sql: &'static str| client.query_one(sql, &[]);
     let number = query("SELECT 1::int8").await.expect("a row");
     let unique_key = "CREATE TEMP TABLE unique_key (id int PRIMARY KEY); \

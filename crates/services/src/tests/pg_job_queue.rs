@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use tokio_postgres::{Config, NoTls, connect};
+use tokio_postgres::{Config, NoTls};
 
-use super::support::{poll_and_drop, postgres, private, soon, times, unique};
+use super::support::{connect, poll_and_drop, postgres, private, soon, times, unique};
 use crate::pg_job_queue::{Job, JobQueue, QueueError, create_table};
 use crate::pg_transaction::is_conflict;
 
@@ -735,9 +735,7 @@ async fn an_error_may_contain_a_nul() {
 async fn silent_after_a_parse_it_keeps_its_lock() {
     let server = private(Kind::Postgres).await;
     let url = server.url();
-    let connected = connect(&url, NoTls).await;
-    let (client, connection) = connected.expect("it runs");
-    tokio::spawn(connection);
+    let client = connect(&url).await;
     let limits = "CREATE TABLE one AS SELECT 1 AS n;
         ALTER DATABASE postgres SET statement_timeout = 1000;
         ALTER DATABASE postgres SET idle_in_transaction_session_timeout = 1000";

@@ -4,9 +4,9 @@ use servers::Kind;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config};
 
-use super::support::{postgres, private, soon, unique};
+use super::support::{connect, postgres, private, soon, unique};
 use crate::pg_listen::{Event, Limits, ListenError, listen};
 
 const TENTH: Duration = Duration::from_millis(100);
@@ -16,13 +16,6 @@ const LIMITS: Limits = Limits {
     check_interval: TENTH,
     reconnect_delay: TENTH,
 };
-
-async fn connect(url: &str) -> Client {
-    let connected = tokio_postgres::connect(url, NoTls).await;
-    let (client, connection) = connected.expect("it runs");
-    tokio::spawn(connection);
-    client
-}
 
 /// A listener, and what it hears.
 struct Listening {

@@ -10,7 +10,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls};
 
-use super::support::{CuttingProxy, poll_and_drop, postgres, private, soon, unique};
+use super::support::{
+    CuttingProxy, connect, poll_and_drop, postgres, private, soon, unique,
+};
 use crate::pg_pool::{Limits, PgError, PgPool};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -40,9 +42,7 @@ impl Setting {
         let name = unique("pool");
         let mut config: Config = url.parse().expect("a URL");
         config.application_name(&name);
-        let connected = tokio_postgres::connect(url, NoTls).await;
-        let (admin, connection) = connected.expect("it runs");
-        tokio::spawn(connection);
+        let admin = connect(url).await;
         let pool = PgPool::new(config, limits);
         Self { pool, name, admin }
     }
@@ -547,6 +547,7 @@ async fn an_error_of_tokio_postgres_prints_only_db_error_and_ours_what_the_serve
 
 /// What the book says of a connection that nobody spawns.
 #[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn a_query_needs_its_connection_to_run() {
     let connect = async || {
         let connected = tokio_postgres::connect(&postgres().await, NoTls).await;
@@ -564,10 +565,9 @@ async fn a_query_needs_its_connection_to_run() {
 
 /// What the book says of a stream of rows that nobody reads.
 #[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn a_stream_that_nobody_reads_stops_its_connection() {
-    let connected = tokio_postgres::connect(&postgres().await, NoTls).await;
-    let (client, connection) = connected.expect("it runs");
-    tokio::spawn(connection);
+    let client = connect(&postgres().await).await;
     let none: [&i32; 0] = [];
     let sql = "SELECT repeat('x', 1000) FROM generate_series(1, 100000)";
     let rows = client.query_raw(sql, none).await.expect("it runs");
@@ -580,10 +580,9 @@ async fn a_stream_that_nobody_reads_stops_its_connection() {
 
 /// What the book says of a list of parameters.
 #[tokio::test]
+#[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn parameters_of_different_types_in_a_list() {
-    let connected = tokio_postgres::connect(&postgres().await, NoTls).await;
-    let (client, connection) = connected.expect("it runs");
-    tokio::spawn(connection);
+    let client = connect(&postgres().await).await;
     let query = async move {
         let values: Vec<Box<dyn ToSql + Sync + Send>> = vec![Box::new(7), Box::new("a")];
         let values = values.iter().map(|it| &**it as &(dyn ToSql + Sync));

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{CertificateError as Refusal, ClientConfig};
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::support::{poll_and_drop, postgres, private, soon};
+use super::support::{connect, poll_and_drop, postgres, private, soon};
 use crate::pg_tls::{ConnectError, PgTls, causes, refusal, trust};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -79,9 +79,7 @@ impl Secure {
     async fn new() -> Self {
         let server = private(Kind::Postgres).await;
         let url = server.url();
-        let connected = tokio_postgres::connect(&url, NoTls).await;
-        let (admin, connection) = connected.expect("it runs");
-        tokio::spawn(connection);
+        let admin = connect(&url).await;
         let authority = Authority::new("ours");
         let secure = Self {
             server,
@@ -130,9 +128,7 @@ impl Secure {
 
     /// When new connections have last got other files.
     async fn loaded(&self) -> String {
-        let connected = tokio_postgres::connect(&self.url, NoTls).await;
-        let (client, connection) = connected.expect("it runs");
-        tokio::spawn(connection);
+        let client = connect(&self.url).await;
         let sql = "SELECT pg_conf_load_time()::TEXT";
         let row = client.query_one(sql, &[]).await;
         row.expect("it runs").get(0)

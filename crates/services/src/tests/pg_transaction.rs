@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::{Config, NoTls};
 
-use super::support::{poll_and_drop, postgres, private, soon, unique};
+use super::support::{connect, poll_and_drop, postgres, private, soon, unique};
 use crate::pg_transaction::{Retry, is_conflict, serializable};
 
 const TICK: Duration = Duration::from_millis(1);
@@ -268,9 +268,7 @@ impl Error for Mine {
 #[tokio::test]
 #[cfg_attr(no_postgres, ignore = "postgresql is not installed")]
 async fn conflicts_are_found_in_any_error() {
-    let client = tokio_postgres::connect(&postgres().await, NoTls).await;
-    let (client, connection) = client.expect("it runs");
-    tokio::spawn(connection);
+    let client = connect(&postgres().await).await;
     for (code, expected) in [("40001", true), ("40P01", true), ("23505", false)] {
         let raise = async || {
             let sql = format!("DO $$ BEGIN RAISE SQLSTATE '{code}'; END $$");

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
+use tokio_postgres::{Client, NoTls};
 use tokio_util::task::AbortOnDropHandle;
 
 #[path = "../../../../tools/harness/support.rs"]
@@ -23,6 +24,14 @@ pub use common::{child_of, poll_and_drop, soon};
 /// It ends with this program.
 pub async fn postgres() -> String {
     shared(Kind::Postgres).await
+}
+
+/// A client of the PostgreSQL at this address, whose connection a task serves.
+pub async fn connect(url: &str) -> Client {
+    let connected = tokio_postgres::connect(url, NoTls).await;
+    let (client, connection) = connected.expect("it runs");
+    tokio::spawn(connection);
+    client
 }
 
 /// A client of a NATS, as [`postgres`].
