@@ -85,9 +85,12 @@ impl Fixture {
     ///
     /// When that cannot be done.
     pub fn lay(&self) {
-        // What `copy` has made: it refuses a folder that is not empty.
-        for made in ["copied", "-dash"] {
-            let _ = fs::remove_dir_all(self.dir.join(made));
+        // Whole folders first, such as those that `copy` has made.
+        for folder in entries(&self.dir).expect("the folder can be read") {
+            let is_own = |it: &String| self.dir.join(it).starts_with(&folder);
+            if folder.is_dir() && !self.files.keys().any(is_own) {
+                fs::remove_dir_all(folder).expect("it can be removed");
+            }
         }
         for path in paths_in(&self.dir) {
             if !self.files.contains_key(&path) {
