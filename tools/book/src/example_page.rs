@@ -103,7 +103,7 @@ const IN_ADDRESS: usize = 7500;
 
 impl Page<'_> {
     /// Returns what the notes are, as in `2 more traps, in production`.
-    fn names_of_notes(&self) -> Option<String> {
+    fn names_of_notes(&self) -> String {
         let labels = self.notes.iter().filter_map(|it| it.0.label);
         let (traps, others): (Vec<_>, Vec<_>) = labels.partition(|it| *it == "Trap");
         let traps = match traps.len() {
@@ -113,7 +113,7 @@ impl Page<'_> {
         };
         let others = others.into_iter().map(str::to_lowercase);
         let names: Vec<String> = traps.into_iter().chain(others).collect();
-        (!names.is_empty()).then(|| names.join(", "))
+        names.join(", ")
     }
 
     /// Returns where the Rust Playground runs the program as it is, if it can. The page's
