@@ -5,8 +5,8 @@
 //! use it again, and the request fails. If that happens, set `pool_idle_timeout` below
 //! the server's limit. A connection is used again when the body was read to its end; if
 //! you drop a long response before that, its connection is closed. For a query, a bearer
-//! token and JSON, write `client.post(url).query(&[("page",
-//! "2")]).bearer_auth(token).json(&body)`.
+//! token and JSON, write
+//! `client.post(url).query(&[("page", "2")]).bearer_auth(token).json(&body)`.
 //!
 //! Bounds: The function [`client`] sets a timeout; reqwest has none by default.
 //! [`read_limited`] returns an error for a body above its limit. Unbounded: The

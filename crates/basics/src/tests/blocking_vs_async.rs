@@ -67,10 +67,8 @@ fn a_new_task_waits_for_the_one_that_spawned_it_and_blocks() -> io::Result<()> {
         let (ran, has_run) = mpsc::channel();
         let blocked = runtime.spawn(async move {
             tokio::spawn(async move { ran.send(()) });
-            if yields {
-                yield_now().await;
-            }
             let limit = if yields {
+                yield_now().await;
                 LIMIT
             } else {
                 Duration::from_millis(200)
